@@ -1,0 +1,229 @@
+"""Jobs: what a client asks for, how it rides on the photo, and what crosses the queues.
+
+There is no job table. The whole request travels as `x-amz-meta-*` fields of the
+uploaded object; the presigned policy fixes each of them, so a client can neither
+change nor forge them. Queue messages hold references, never images.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+from urllib.parse import quote, unquote
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from faces.contracts.base import Document, StoredDocument
+from faces.contracts.errors import ErrorCode, ErrorInfo, FacesError
+from faces.contracts.results import JobResult
+
+DEFAULT_TENANT = "default"
+DEFAULT_COLLECTION = "default"
+MAX_FACES = 100
+MAX_CANDIDATES = 10
+
+CollectionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+FileName = Annotated[str, Field(min_length=1, max_length=200)]
+PersonName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class JobKind(StrEnum):
+    """What is asked of a photo."""
+
+    IDENTIFY = "identify"
+    ENROLL = "enroll"
+    VERIFY = "verify"
+    DETECT = "detect"
+
+
+class JobState(StrEnum):
+    """Where a job stands, worked out from its id's time, its upload and its result."""
+
+    AWAITING_UPLOAD = "awaiting_upload"
+    QUEUED = "queued"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    EXPIRED = "expired"
+
+    @property
+    def final(self) -> bool:
+        """Whether the state never changes again."""
+        return self in (JobState.SUCCEEDED, JobState.FAILED, JobState.EXPIRED)
+
+
+class ContentType(StrEnum):
+    """Image types that may be announced for an upload."""
+
+    JPEG = "image/jpeg"
+    PNG = "image/png"
+    WEBP = "image/webp"
+
+
+class QualityFilter(StrEnum):
+    """How poor a face may be before it is only detected, never matched or enrolled."""
+
+    NONE = "NONE"
+    LOW = "LOW"
+    MEDIUM = "MEDIUM"
+    HIGH = "HIGH"
+
+
+class JobParams(Document):
+    """Options of a job; what an option is for is said by the kinds that read it.
+
+    Attributes
+    ----------
+    threshold : cosine similarity in [-1, 1] from which a face counts as the person;
+        the service's calibrated threshold when left out. identify, verify.
+    max_faces : at most so many faces are answered, the largest first. identify, detect.
+    candidates : how many next best people each face lists. identify.
+    quality_filter : the poorest face that is still matched or enrolled. all but detect.
+    person_id : whose face this is (enroll) or who it should be (verify).
+    person_name : enroll: makes a new person of this name.
+    req_id : verify: compare with the unknown face that this id was given to.
+    force : enroll: store the face though a check advises against it.
+    """
+
+    threshold: float | None = Field(default=None, ge=-1.0, le=1.0)
+    max_faces: int = Field(default=MAX_FACES, ge=1, le=MAX_FACES)
+    candidates: int = Field(default=3, ge=0, le=MAX_CANDIDATES)
+    quality_filter: QualityFilter = QualityFilter.NONE
+    person_id: str | None = Field(default=None, max_length=36)
+    person_name: PersonName | None = None
+    req_id: str | None = Field(default=None, max_length=36)
+    force: bool = False
+
+
+class JobRequest(Document):
+    """A job as the service understands it, tenant included."""
+
+    kind: JobKind = JobKind.IDENTIFY
+    tenant: str = DEFAULT_TENANT
+    collection: CollectionName = DEFAULT_COLLECTION
+    content_type: ContentType = ContentType.JPEG
+    file_name: FileName | None = None
+    callback_url: str | None = Field(default=None, max_length=500)
+    params: JobParams = JobParams()
+
+    @field_validator("file_name")
+    @classmethod
+    def _no_control_characters(cls, name: str | None) -> str | None:
+        if name is not None and not name.isprintable():
+            raise ValueError("must not hold control characters")
+        return name
+
+    @model_validator(mode="after")
+    def _kind_has_what_it_needs(self) -> Self:
+        given = self.params
+        if self.kind is JobKind.ENROLL and (given.person_id is None) == (given.person_name is None):
+            raise ValueError("enroll needs either params.person_id or params.person_name")
+        if self.kind is JobKind.VERIFY and (given.person_id is None) == (given.req_id is None):
+            raise ValueError("verify needs either params.person_id or params.req_id")
+        return self
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the object metadata (without the `x-amz-meta-` prefix), ASCII only.
+
+        S3 allows 2 KB of user metadata a object ("Object metadata", S3 user guide);
+        the limits on the fields keep well below that unless a file name is all
+        non-ASCII, which `POST /v1/jobs` checks.
+        """
+        fields = {
+            "kind": self.kind.value,
+            "tenant": self.tenant,
+            "collection": self.collection,
+            "content-type": self.content_type.value,
+            "params": quote(self.params.model_dump_json(exclude_defaults=True), safe="{}:,"),
+        }
+        if self.file_name is not None:
+            fields["file-name"] = quote(self.file_name, safe=" ")
+        if self.callback_url is not None:
+            fields["callback-url"] = self.callback_url
+        return fields
+
+    @classmethod
+    def from_metadata(cls, metadata: dict[str, str]) -> "JobRequest":
+        """Read a request back from object metadata.
+
+        Raises
+        ------
+        FacesError
+            `upload_rejected` when the metadata was not made by `to_metadata`.
+        """
+        try:
+            return cls(
+                kind=JobKind(metadata["kind"]),
+                tenant=metadata["tenant"],
+                collection=metadata["collection"],
+                content_type=ContentType(metadata["content-type"]),
+                file_name=unquote(metadata["file-name"]) if "file-name" in metadata else None,
+                callback_url=metadata.get("callback-url"),
+                params=JobParams.model_validate_json(unquote(metadata["params"])),
+            )
+        except (KeyError, ValueError, ValidationError):
+            raise FacesError(ErrorCode.UPLOAD_REJECTED) from None
+
+
+class JobMessage(StoredDocument):
+    """One message on the req-queue: which object to work on.
+
+    Attributes
+    ----------
+    size : bytes of the object, as S3 reported them.
+    trace_id : follows the request through every part, where tracing is on.
+    """
+
+    version: Literal[1] = 1
+    job_id: str
+    key: str
+    size: int = Field(ge=0)
+    trace_id: str | None = None
+
+
+class JobDone(StoredDocument):
+    """One message on the resp-queue: this job has a result.
+
+    Attributes
+    ----------
+    submitted_at, finished_at : UTC; their difference is the end-to-end time.
+    """
+
+    version: Literal[1] = 1
+    job_id: str
+    kind: JobKind
+    state: JobState
+    tenant: str
+    error_code: ErrorCode | None = None
+    callback_url: str | None = None
+    submitted_at: datetime
+    finished_at: datetime
+
+
+class UploadForm(StoredDocument):
+    """A presigned POST: send `fields`, then the photo as the part `file`, to `url`.
+
+    Source: S3 API reference, "POST Object" and "POST policy".
+    """
+
+    url: str
+    fields: dict[str, str]
+    max_bytes: int
+    expires_at: datetime
+
+
+class JobCreated(StoredDocument):
+    """The answer to `POST /v1/jobs`."""
+
+    job_id: str
+    state: JobState = JobState.AWAITING_UPLOAD
+    upload: UploadForm
+    poll_url: str
+
+
+class JobView(StoredDocument):
+    """The answer to `GET /v1/jobs/{id}`."""
+
+    job_id: str
+    state: JobState
+    submitted_at: datetime
+    error: ErrorInfo | None = None
+    result: JobResult | None = None

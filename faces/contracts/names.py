@@ -1,0 +1,106 @@
+"""The names of everything that a stack owns, from the stack's own name.
+
+Several stacks live side by side in one account because every name starts with it.
+"""
+
+import re
+from dataclasses import dataclass
+
+WORKER_NAME_PREFIX = "app-tier-instance-"
+TAG_STACK = "faces:stack"
+TAG_ROLE = "faces:role"
+ROLE_WORKER = "worker"
+
+UPLOAD_PREFIX = "uploads/"
+RESULT_PREFIX = "results/"
+DEAD_LETTER_PREFIX = "dead-letters/"
+
+METRICS_NAMESPACE = "ElasticFaces"
+METRICS_DIMENSION = "Stack"
+
+REQ_MESSAGE_MAX_BYTES = 1024
+
+_STACK = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
+
+
+def check_stack_name(name: str) -> str:
+    """Return `name` if it can stand at the start of a bucket name, else raise ValueError.
+
+    Bucket names are the strictest that a stack makes: lower-case letters, digits and
+    hyphens, at most 63 characters with the suffix (S3 user guide, "Bucket naming rules").
+    """
+    if not _STACK.fullmatch(name):
+        raise ValueError(
+            "must be 3 to 32 lower-case letters, digits and hyphens, starting with a letter"
+        )
+    return name
+
+
+@dataclass(frozen=True)
+class StackNames:
+    """Names of one stack's resources."""
+
+    stack: str
+
+    def __post_init__(self) -> None:
+        check_stack_name(self.stack)
+
+    @property
+    def in_bucket(self) -> str:
+        return f"{self.stack}-in-bucket"
+
+    @property
+    def out_bucket(self) -> str:
+        return f"{self.stack}-out-bucket"
+
+    @property
+    def uploads_queue(self) -> str:
+        return f"{self.stack}-uploads-queue"
+
+    @property
+    def uploads_dlq(self) -> str:
+        return f"{self.stack}-uploads-dlq"
+
+    @property
+    def req_queue(self) -> str:
+        return f"{self.stack}-req-queue"
+
+    @property
+    def req_dlq(self) -> str:
+        return f"{self.stack}-req-dlq"
+
+    @property
+    def resp_queue(self) -> str:
+        return f"{self.stack}-resp-queue"
+
+    @property
+    def resp_dlq(self) -> str:
+        return f"{self.stack}-resp-dlq"
+
+    @property
+    def launch_template(self) -> str:
+        return f"{self.stack}-worker"
+
+    @property
+    def infra_stack(self) -> str:
+        """The CloudFormation stack's name."""
+        return f"{self.stack}-infra"
+
+    def worker_tags(self, name: str) -> dict[str, str]:
+        """Tags that every worker instance carries."""
+        return {"Name": name, TAG_STACK: self.stack, TAG_ROLE: ROLE_WORKER}
+
+
+def upload_key(job_id: str) -> str:
+    """Key of a job's photo in the in-bucket."""
+    return f"{UPLOAD_PREFIX}{job_id}"
+
+
+def result_key(job_id: str) -> str:
+    """Key of a job's result in the out-bucket."""
+    return f"{RESULT_PREFIX}{job_id}.json"
+
+
+def dead_letter_key(job_id: str) -> str:
+    """Key under which a job's dead letter is kept in the out-bucket."""
+    return f"{DEAD_LETTER_PREFIX}{job_id}.json"

@@ -1,0 +1,215 @@
+"""Results: what is known of a photo when its job has ended.
+
+A result is written once, as `results/<job_id>.json`, and never changes. All pixel
+coordinates are in the upright photo (EXIF orientation applied), origin top left.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from faces.contracts.base import StoredDocument
+from faces.contracts.errors import ErrorInfo
+
+
+class PoorReason(StrEnum):
+    """Why a face is poor; the names that Rekognition's `Reasons` made customary."""
+
+    EXTREME_POSE = "EXTREME_POSE"
+    LOW_BRIGHTNESS = "LOW_BRIGHTNESS"
+    HIGH_BRIGHTNESS = "HIGH_BRIGHTNESS"
+    LOW_SHARPNESS = "LOW_SHARPNESS"
+    LOW_CONFIDENCE = "LOW_CONFIDENCE"
+    SMALL_BOUNDING_BOX = "SMALL_BOUNDING_BOX"
+    EXCEEDS_MAX_FACES = "EXCEEDS_MAX_FACES"
+    LOW_FACE_QUALITY = "LOW_FACE_QUALITY"
+
+
+class Box(StoredDocument):
+    """A face's bounding box in pixels; `right` and `bottom` are exclusive."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+
+class Point(StoredDocument):
+    """A position in pixels."""
+
+    x: float
+    y: float
+
+
+class Landmarks(StoredDocument):
+    """The five landmarks of MTCNN (Zhang et al. 2016); left and right as the viewer sees."""
+
+    left_eye: Point
+    right_eye: Point
+    nose: Point
+    mouth_left: Point
+    mouth_right: Point
+
+
+class Pose(StoredDocument):
+    """Head pose in degrees, estimated from the five landmarks; 0 is frontal.
+
+    Attributes
+    ----------
+    roll : in-plane turn, positive clockwise.
+    yaw : turn to the side, positive towards the viewer's right.
+    pitch : nod, positive upwards.
+    """
+
+    roll: float
+    yaw: float
+    pitch: float
+
+
+class FaceQuality(StoredDocument):
+    """How well a face can be recognised.
+
+    Attributes
+    ----------
+    sharpness : 0 (blurred) to 100, from the variance of the Laplacian of the crop.
+    brightness : 0 (black) to 100, the mean luma of the crop.
+    size_px : the shorter side of the box in pixels.
+    reasons : what makes the face poor; empty when nothing does.
+    """
+
+    sharpness: float
+    brightness: float
+    pose: Pose
+    size_px: int
+    reasons: tuple[PoorReason, ...] = ()
+
+
+class Candidate(StoredDocument):
+    """A person of the gallery and how similar the face is.
+
+    Attributes
+    ----------
+    similarity : cosine similarity in [-1, 1].
+    face_id : the person's face that was nearest.
+    """
+
+    person_id: str
+    name: str
+    similarity: float
+    face_id: str
+
+
+class Match(Candidate):
+    """A candidate at or above the threshold."""
+
+    threshold: float
+
+
+class DetectedFace(StoredDocument):
+    """One face of the photo.
+
+    Attributes
+    ----------
+    confidence : the detector's probability in [0, 1].
+    match : who it is, or None when nobody is similar enough or no match was asked for.
+    req_id : by which an unknown face can be enrolled without sending the photo again,
+        until `req_id_expires_at` (UTC).
+    candidates : the next best people, best first, whatever their similarity.
+    """
+
+    box: Box
+    landmarks: Landmarks
+    confidence: float
+    quality: FaceQuality
+    match: Match | None = None
+    req_id: str | None = None
+    req_id_expires_at: datetime | None = None
+    candidates: tuple[Candidate, ...] = ()
+
+
+class Enrolment(StoredDocument):
+    """What an enrolment stored."""
+
+    person_id: str
+    face_id: str
+    name: str
+
+
+class Verification(StoredDocument):
+    """Whether the photo's face is the one it was compared with.
+
+    Attributes
+    ----------
+    similarity : cosine similarity in [-1, 1].
+    """
+
+    same_person: bool
+    similarity: float
+    threshold: float
+
+
+class ModelInfo(StoredDocument):
+    """Which model made the vectors; only vectors of equal `tag` are compared.
+
+    Attributes
+    ----------
+    name : the network and its training set, such as `facenet-vggface2`.
+    crop : the version of everything between photo and network input.
+    """
+
+    name: str
+    crop: str
+
+    @property
+    def tag(self) -> str:
+        """Return the tag that vectors in the gallery carry."""
+        return f"{self.name}/{self.crop}"
+
+
+class PhotoInfo(StoredDocument):
+    """The photo as it was decoded; `width` and `height` in pixels, upright."""
+
+    width: int
+    height: int
+    format: str
+
+
+class JobResult(StoredDocument):
+    """The result of a job, as stored and as answered.
+
+    Attributes
+    ----------
+    faces : the largest first.
+    timings_ms : wall milliseconds by stage (`fetch`, `decode`, `detect`, `embed`, `match`).
+    worker_id : the EC2 instance, or None when no worker had a part in it.
+    submitted_at, finished_at : UTC.
+    """
+
+    version: Literal[1] = 1
+    job_id: str
+    kind: str
+    tenant: str
+    collection: str
+    file_name: str | None = None
+    state: Literal["succeeded", "failed"]
+    error: ErrorInfo | None = None
+    photo: PhotoInfo | None = None
+    faces: tuple[DetectedFace, ...] = ()
+    enrolment: Enrolment | None = None
+    verification: Verification | None = None
+    model: ModelInfo | None = None
+    timings_ms: dict[str, float] = Field(default_factory=dict)
+    worker_id: str | None = None
+    code_version: str
+    submitted_at: datetime
+    finished_at: datetime

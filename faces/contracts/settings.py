@@ -1,0 +1,233 @@
+"""Settings: one typed object a process, read once from the environment.
+
+A wrong value stops the process at its start with an error that names the variable.
+`docs/settings.md` lists them all; a test compares it with this module.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from faces.contracts.names import StackNames, check_stack_name
+
+MIB = 1024 * 1024
+
+
+class SettingsError(ValueError):
+    """A process cannot start because its environment is wrong; says which variable."""
+
+
+class Settings(BaseModel):
+    """Base: each field is read from the variable that its alias names."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str]) -> Self:
+        """Read the settings from `environ`; an empty variable counts as not set.
+
+        Raises
+        ------
+        SettingsError
+            Naming every variable that is missing or wrong.
+        """
+        try:
+            return cls.model_validate({key: value for key, value in environ.items() if value})
+        except ValidationError as error:
+            lines = []
+            for problem in error.errors():
+                where = ".".join(str(part) for part in problem["loc"])
+                lines.append(f"{where}: {problem['msg']}" if where else problem["msg"])
+            raise SettingsError("wrong settings: " + "; ".join(lines)) from None
+
+
+class StackSettings(Settings):
+    """What every process of a stack needs."""
+
+    stack: Annotated[str, AfterValidator(check_stack_name)] = Field(
+        default="faces-local",
+        alias="FACES_STACK",
+        description="Name of the stack; prefixes every bucket, queue and instance tag",
+    )
+    region: str = Field(
+        default="us-east-1", alias="AWS_REGION", description="AWS region of the stack"
+    )
+    log_level: str = Field(
+        default="INFO",
+        alias="FACES_LOG_LEVEL",
+        description="Least severe level that is logged",
+        pattern="^(DEBUG|INFO|WARNING|ERROR)$",
+    )
+
+    @property
+    def names(self) -> StackNames:
+        """Names of the stack's resources."""
+        return StackNames(self.stack)
+
+
+class DatabaseSettings(StackSettings):
+    """What a process that reads the gallery needs."""
+
+    database_url: str = Field(
+        alias="DATABASE_URL",
+        description="PostgreSQL with pgvector, as a libpq URL; where the local stack "
+        "finds none it starts its own",
+        repr=False,
+    )
+    unmatched_seconds: int = Field(
+        default=600,
+        ge=10,
+        le=86_400,
+        alias="FACES_UNMATCHED_SECONDS",
+        description="How long an unknown face can be enrolled by its req_id",
+    )
+
+
+class ApiSettings(DatabaseSettings):
+    """The front end's settings (every Lambda but the scaler)."""
+
+    api_key_sha256: str = Field(
+        default="",
+        alias="FACES_API_KEY_SHA256",
+        description="SHA-256 (hex) of the key that clients send as X-Api-Key; "
+        "without it every request that needs a key is refused",
+        pattern="^([0-9a-f]{64})?$",
+        repr=False,
+    )
+    max_upload_bytes: int = Field(
+        default=10 * MIB,
+        ge=1024,
+        le=100 * MIB,
+        alias="FACES_MAX_UPLOAD_BYTES",
+        description="Largest photo file that the upload form lets in, in bytes",
+    )
+    upload_seconds: int = Field(
+        default=900,
+        ge=10,
+        le=3600,
+        alias="FACES_UPLOAD_SECONDS",
+        description="How long an upload form is valid",
+    )
+    max_pixels: int = Field(
+        default=100_000_000,
+        ge=10_000,
+        alias="FACES_MAX_PIXELS",
+        description="Photos of more pixels are refused before they are decoded",
+    )
+    public_url: str = Field(
+        default="",
+        alias="FACES_PUBLIC_URL",
+        description="Address under which clients reach the API; the request's own when empty",
+    )
+    job_timeout_seconds: int = Field(
+        default=345_600,
+        ge=60,
+        le=1_209_600,
+        alias="FACES_JOB_TIMEOUT_SECONDS",
+        description="A queued job without a result is answered as failed after this time "
+        "(the retention of the queues)",
+    )
+
+
+class WorkerSettings(DatabaseSettings):
+    """The worker's settings."""
+
+    worker_id: str = Field(
+        default="local",
+        alias="WORKER_ID",
+        description="The EC2 instance that the worker runs on",
+    )
+    idle_seconds: float = Field(
+        default=300,
+        gt=0,
+        alias="WORKER_IDLE_SECONDS",
+        description="A worker that received nothing for so long ends itself",
+    )
+    batch_size: int = Field(
+        default=10,
+        ge=1,
+        le=10,
+        alias="WORKER_BATCH_SIZE",
+        description="Messages taken in one receive (SQS allows 10)",
+    )
+    visibility_seconds: int = Field(
+        default=60,
+        ge=5,
+        le=43_200,
+        alias="WORKER_VISIBILITY_SECONDS",
+        description="How long a received message is hidden from other workers",
+    )
+    match_threshold: float = Field(
+        default=0.6,
+        ge=-1,
+        le=1,
+        alias="FACES_MATCH_THRESHOLD",
+        description="Cosine similarity from which a face counts as the person",
+    )
+    max_pixels: int = Field(
+        default=100_000_000,
+        ge=10_000,
+        alias="FACES_MAX_PIXELS",
+        description="Photos of more pixels are refused before they are decoded",
+    )
+    threads: int = Field(
+        default=0,
+        ge=0,
+        alias="WORKER_THREADS",
+        description="Threads of the networks; 0 takes one for each core",
+    )
+    torch_home: str = Field(
+        default="",
+        alias="TORCH_HOME",
+        description="Folder whose checkpoints/ holds the FaceNet weights "
+        "(default ~/.cache/torch); a missing file is downloaded there",
+    )
+
+
+class ScalerSettings(StackSettings):
+    """The scaler's settings."""
+
+    min_instances: int = Field(
+        default=0,
+        ge=0,
+        alias="SCALER_MIN_INSTANCES",
+        description="Workers that run even when nothing waits (the local stack sets 1)",
+    )
+    max_instances: int = Field(
+        default=15,
+        ge=0,
+        alias="SCALER_MAX_INSTANCES",
+        description="Never more workers than this",
+    )
+    messages_per_instance: int = Field(
+        default=5,
+        ge=1,
+        alias="SCALER_MESSAGES_PER_INSTANCE",
+        description="Waiting messages for which one worker is wanted",
+    )
+    min_runtime_seconds: float = Field(
+        default=300,
+        ge=0,
+        alias="SCALER_MIN_RUNTIME_SECONDS",
+        description="A worker is not ended by the scaler before it ran for so long",
+    )
+    launch_batch: int = Field(
+        default=5,
+        ge=1,
+        alias="SCALER_LAUNCH_BATCH",
+        description="At most so many launches a tick",
+    )
+    tick_seconds: float = Field(
+        default=5,
+        gt=0,
+        le=60,
+        alias="SCALER_TICK_SECONDS",
+        description="Time between two looks at the queue",
+    )
+
+    @model_validator(mode="after")
+    def _limits_in_order(self) -> Self:
+        if self.min_instances > self.max_instances:
+            raise ValueError("SCALER_MIN_INSTANCES must not be above SCALER_MAX_INSTANCES")
+        return self
