@@ -95,6 +95,14 @@ class ApiSettings(DatabaseSettings):
         pattern="^([0-9a-f]{64})?$",
         repr=False,
     )
+    id_secret: str = Field(
+        default="",
+        alias="FACES_ID_SECRET",
+        description="Secret (32 characters or more) from which job ids are signed; "
+        "made at deployment, changing it makes open job ids unknown",
+        pattern="^(.{32,})?$",
+        repr=False,
+    )
     max_upload_bytes: int = Field(
         default=10 * MIB,
         ge=1024,
