@@ -84,7 +84,7 @@ def ensure(venv: Path, stamp_name: str, files: list[Path], install: list[list[st
 
 
 def main() -> None:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - the first thing a newcomer may meet
         sys.exit(
             f"Python 3.11 or newer is needed, this is {sys.version.split()[0]}; "
             "run make PYTHON=/path/to/python3.11"
