@@ -159,6 +159,14 @@ class WorkerSettings(DatabaseSettings):
         alias="WORKER_BATCH_SIZE",
         description="Messages taken in one receive (SQS allows 10)",
     )
+    poll_seconds: int = Field(
+        default=20,
+        ge=0,
+        le=20,
+        alias="WORKER_POLL_SECONDS",
+        description="Longest wait of one receive; a worker that is told to stop ends "
+        "after it at the latest (the local stack sets 2)",
+    )
     visibility_seconds: int = Field(
         default=60,
         ge=5,
@@ -172,6 +180,13 @@ class WorkerSettings(DatabaseSettings):
         le=1,
         alias="FACES_MATCH_THRESHOLD",
         description="Cosine similarity from which a face counts as the person",
+    )
+    max_upload_bytes: int = Field(
+        default=10 * MIB,
+        ge=1024,
+        le=100 * MIB,
+        alias="FACES_MAX_UPLOAD_BYTES",
+        description="Largest photo file that the upload form lets in, in bytes",
     )
     max_pixels: int = Field(
         default=100_000_000,
