@@ -1,3 +1,21 @@
-"""Elastic Faces: the library that the front end, the workers and the client share."""
+"""Elastic Faces: the library that the front end, the workers and the client share.
+
+`from faces import Client` loads the client (and httpx) only when it is asked for, so a
+Lambda that imports `faces.contracts` never does.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from faces.client import Client
 
 __version__ = "0.1.0"
+__all__ = ["Client", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name == "Client":
+        from faces.client import Client
+
+        return Client
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,138 @@
+"""The requests that the service knows and how its answers are read; no input or output.
+
+A `Call` is data: what is sent, whether it may be sent twice, and how the answer is
+read. The client only carries it out, so that another one (asynchronous) shares this.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+from xml.sax.saxutils import unescape
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from faces.client.errors import ApiError, UnexpectedAnswer, UploadRefused
+from faces.client.photos import Photo
+from faces.contracts.errors import Problem
+from faces.contracts.jobs import JobCreated, JobKind, JobParams, JobView, UploadForm
+from faces.contracts.results import Enrolment
+
+T = TypeVar("T")
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request.
+
+    Attributes
+    ----------
+    url : a path below the service's address, or a whole address.
+    read : turns the answer into a value or raises a `ClientError`.
+    json : the body as JSON, or
+    form, file : the fields and then the part `file` of a multipart body.
+    with_key : whether the API key is sent; never to another host.
+    idempotent : whether doing it twice is the same as doing it once.
+    """
+
+    method: str
+    url: str
+    read: Callable[[httpx.Response], T]
+    json: Mapping[str, object] | None = None
+    form: Mapping[str, str] | None = None
+    file: Photo | None = None
+    with_key: bool = True
+    idempotent: bool = True
+
+
+def create_job(kind: JobKind, collection: str, photo: Photo, params: JobParams) -> Call[JobCreated]:
+    """Ask for a job and its upload form; one that is never used costs nothing."""
+    body: dict[str, object] = {
+        "kind": kind.value,
+        "collection": collection,
+        "content_type": photo.content_type.value,
+        "params": params.model_dump(mode="json", exclude_defaults=True),
+    }
+    if photo.name is not None:
+        body["file_name"] = photo.name
+    return Call("POST", "/v1/jobs", _document(JobCreated), json=body)
+
+
+def upload(form: UploadForm, photo: Photo) -> Call[None]:
+    """Send the photo to S3; a second time replaces it by itself."""
+    return Call(
+        "POST", form.url, _read_s3, form=form.fields, file=photo, with_key=False, idempotent=True
+    )
+
+
+def get_job(job_id: str) -> Call[JobView]:
+    """Ask how a job stands."""
+    return Call("GET", f"/v1/jobs/{job_id}", _document(JobView))
+
+
+def enroll_req_id(collection: str, req_id: str, person: Mapping[str, str]) -> Call[Enrolment]:
+    """Make a person of an unknown face; a req_id is used up, so not to be sent twice."""
+    return Call(
+        "POST",
+        "/v1/people",
+        _document(Enrolment),
+        json={"collection": collection, "req_id": req_id, **person},
+        idempotent=False,
+    )
+
+
+def health() -> Call[dict[str, object]]:
+    """Ask whether the service runs."""
+    return Call("GET", "/health", _read_json_object, with_key=False)
+
+
+def _document(model: type[Model]) -> Callable[[httpx.Response], Model]:
+    def read(response: httpx.Response) -> Model:
+        _raise_for_problem(response)
+        try:
+            return model.model_validate_json(response.content)
+        except ValidationError:
+            raise UnexpectedAnswer(response.status_code, response.text[:200]) from None
+
+    return read
+
+
+def _read_json_object(response: httpx.Response) -> dict[str, object]:
+    _raise_for_problem(response)
+    try:
+        answer = response.json()
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise UnexpectedAnswer(response.status_code, response.text[:200])
+    return answer
+
+
+def _raise_for_problem(response: httpx.Response) -> None:
+    if response.is_success:
+        return
+    try:
+        problem = Problem.model_validate_json(response.content)
+    except ValidationError:
+        raise UnexpectedAnswer(response.status_code, response.text[:200]) from None
+    raise ApiError(problem)
+
+
+def _read_s3(response: httpx.Response) -> None:
+    """Raise `UploadRefused` with what S3's error document says (S3 API, "Error responses")."""
+    if response.is_success:
+        return
+    text = response.text
+    raise UploadRefused(
+        response.status_code,
+        _element(text, "Code") or f"HTTP {response.status_code}",
+        _element(text, "Message") or "no reason given",
+    )
+
+
+def _element(xml: str, name: str) -> str | None:
+    """Return the text of a flat element; the document is another host's, so no XML parser."""
+    found = re.search(rf"<{name}>([^<]*)</{name}>", xml[:20_000])
+    return unescape(found.group(1)) if found else None
