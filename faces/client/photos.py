@@ -7,8 +7,6 @@ from pathlib import Path
 from faces.client.errors import PhotoNotReadable
 from faces.contracts.jobs import ContentType
 
-Source = str | os.PathLike[str] | bytes
-
 _BY_SUFFIX = {
     ".png": ContentType.PNG,
     ".webp": ContentType.WEBP,
@@ -30,6 +28,9 @@ class Photo:
     name: str | None = None
 
 
+Source = str | os.PathLike[str] | bytes | Photo
+
+
 def load(source: Source, content_type: ContentType | None = None) -> Photo:
     """Read `source`; the type is told from the first bytes, else from the file name.
 
@@ -40,6 +41,8 @@ def load(source: Source, content_type: ContentType | None = None) -> Photo:
     PhotoNotReadable
         The file is not there or cannot be read.
     """
+    if isinstance(source, Photo):
+        return source
     if isinstance(source, bytes):
         return Photo(source, content_type or sniff(source) or ContentType.JPEG)
     path = Path(source)

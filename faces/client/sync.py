@@ -13,12 +13,11 @@ import httpx
 
 from faces.client import calls
 from faces.client.errors import ConnectionFailed, JobFailed, JobTimeout
-from faces.client.photos import Photo, Source, load
+from faces.client.photos import Source, load
 from faces.client.polling import PollPolicy
 from faces.client.retry import Failure, RetryPolicy, failure_of_status, parse_retry_after
 from faces.contracts.jobs import (
     DEFAULT_COLLECTION,
-    ContentType,
     JobCreated,
     JobKind,
     JobParams,
@@ -165,20 +164,18 @@ class Client:
 
     def submit(
         self,
-        photo: Photo | ContentType,
+        photo: Source,
         kind: JobKind = JobKind.IDENTIFY,
         collection: str = DEFAULT_COLLECTION,
         params: JobParams | None = None,
     ) -> JobCreated:
-        """Ask for a job id and an upload form."""
-        if isinstance(photo, ContentType):
-            photo = Photo(b"", photo)
-        return self._perform(calls.create_job(kind, collection, photo, params or JobParams()))
+        """Ask for a job id and an upload form; of the photo only name and type are sent."""
+        call = calls.create_job(kind, collection, load(photo), params or JobParams())
+        return self._perform(call)
 
-    def upload(self, created: JobCreated, photo: Photo | Source) -> None:
+    def upload(self, created: JobCreated, photo: Source) -> None:
         """Send the photo to S3 by the form of `created`."""
-        loaded = photo if isinstance(photo, Photo) else load(photo)
-        self._perform(calls.upload(created.upload, loaded))
+        self._perform(calls.upload(created.upload, load(photo)))
 
     def job(self, job_id: str) -> JobView:
         """Return how a job stands."""
