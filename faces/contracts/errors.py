@@ -28,6 +28,7 @@ class ErrorCode(StrEnum):
     FORBIDDEN = "forbidden"
     UNKNOWN_ROUTE = "unknown_route"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     UNKNOWN_JOB = "unknown_job"
     UNKNOWN_COLLECTION = "unknown_collection"
     UNKNOWN_PERSON = "unknown_person"
@@ -85,6 +86,9 @@ CATALOGUE: dict[ErrorCode, ErrorSpec] = {
     ),
     ErrorCode.METHOD_NOT_ALLOWED: ErrorSpec(
         405, "Method not allowed", "This address does not answer that method."
+    ),
+    ErrorCode.UNSUPPORTED_MEDIA_TYPE: ErrorSpec(
+        415, "Body of the wrong type", "Send the body as JSON, with Content-Type application/json."
     ),
     ErrorCode.UNKNOWN_JOB: ErrorSpec(
         404, "No such job", "No job has this id, or its result is no longer kept."
