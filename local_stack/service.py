@@ -13,12 +13,20 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 _PR_SET_PDEATHSIG = 1
+# Set in every child, and inherited by what a child starts: finds what a crash left behind.
+PART_VARIABLE = "LOCAL_STACK_PART"
+# The kernel's signal comes when the *thread* that started a child ends (prctl(2)), so one
+# thread that lives as long as the process starts them all.
+_SPAWNER = ThreadPoolExecutor(1, thread_name_prefix="spawner")
 
 
 class LocalStackError(Exception):
@@ -67,6 +75,17 @@ def require_free_port(port: int, what: str, setting: str) -> None:
             ) from None
 
 
+def answers(url: str) -> bool:
+    """Whether an HTTP server answers at `url` within a second, with whatever status."""
+    try:
+        with urllib.request.urlopen(url, timeout=1):  # noqa: S310 - addresses of our own
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
 @dataclass
 class ChildProcess:
     """A `Service` around one command.
@@ -77,6 +96,7 @@ class ChildProcess:
     log : file that gets its output.
     ready : returns True once the part answers; asked every 50 ms for `ready_seconds`.
     stop_signal, stop_seconds : how it is asked to end, and how long it may take.
+    account : user id and group id that it runs under, where the caller is root.
     """
 
     name: str
@@ -88,7 +108,7 @@ class ChildProcess:
     ready_seconds: float = 30
     stop_signal: int = signal.SIGTERM
     stop_seconds: float = 10
-    user: str | None = None
+    account: tuple[int, int] | None = None
     _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     @property
@@ -97,29 +117,31 @@ class ChildProcess:
 
     @property
     def returncode(self) -> int | None:
-        """Exit code, or None while it runs or when it never did."""
-        return self._process.poll() if self._process else None
+        """Exit code (-n after signal n), or None while it runs or when it never did."""
+        process = self._process
+        if process is None:
+            return None
+        if process.returncode is not None:
+            return process.returncode
+        # Not reaped before `stop`: until then its process group's id cannot become another's.
+        try:
+            ended = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return process.poll()
+        if ended is None:
+            return None
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
 
     def start(self) -> None:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as output:
-            self._process = subprocess.Popen(
-                list(self.argv),
-                env=dict(self.env),
-                cwd=self.cwd,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                user=self.user,
-                # Signals typed at the terminal go to the supervisor, which stops in order.
-                start_new_session=True,
-                preexec_fn=die_with_parent(os.getpid()),
-            )
+        self.stop()
+        _SPAWNER.submit(self._spawn).result()
         deadline = time.monotonic() + self.ready_seconds
         while not self.ready():
-            if self._process.poll() is not None:
+            if not self.alive():
+                code = self.returncode
+                self.stop()
                 raise LocalStackError(
-                    f"The {self.name} ended at its start (exit code {self._process.returncode}); "
+                    f"The {self.name} ended at its start (exit code {code}); "
                     f"its last words are in {self.log}."
                 )
             if time.monotonic() > deadline:
@@ -130,19 +152,51 @@ class ChildProcess:
                 )
             time.sleep(0.05)
 
+    def _spawn(self) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as output:
+            self._process = subprocess.Popen(
+                list(self.argv),
+                env={**self.env, PART_VARIABLE: str(self.log.resolve())},
+                cwd=self.cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                user=self.account[0] if self.account else None,
+                group=self.account[1] if self.account else None,
+                extra_groups=[] if self.account else None,
+                # Signals typed at the terminal go to the supervisor, which stops in order.
+                start_new_session=True,
+                preexec_fn=die_with_parent(os.getpid()),
+            )
+
     def alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self.returncode is None
+
+    def ask_to_stop(self) -> None:
+        """Send the stop signal and return at once."""
+        process = self._process
+        if process is not None and self.alive():
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(self.stop_signal)
 
     def stop(self) -> None:
+        # A start that is under way in another thread comes first, so nothing slips through.
+        _SPAWNER.submit(lambda: None).result()
         process = self._process
-        if process is None:
+        if process is None or process.returncode is not None:
             return
-        if process.poll() is None:
-            process.send_signal(self.stop_signal)
-            try:
-                process.wait(self.stop_seconds)
-            except subprocess.TimeoutExpired:
-                # What it started itself (it leads a session of its own) goes with it.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        self.ask_to_stop()
+        deadline = time.monotonic() + self.stop_seconds
+        while self.alive() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.kill()
+
+    def kill(self) -> None:
+        """End it at once, with everything that it started (it leads a session of its own)."""
+        process = self._process
+        if process is None or process.returncode is not None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

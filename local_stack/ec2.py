@@ -1,0 +1,36 @@
+"""The EC2 emulator: moto's server, of which only EC2 is used."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from local_stack.service import ChildProcess, answers
+
+
+def ec2_service(port: int, log: Path) -> ChildProcess:
+    """Return the EC2 emulator on 127.0.0.1:`port`; it forgets everything when it ends."""
+    return ChildProcess(
+        name="EC2 emulator",
+        argv=[sys.executable, "-m", "local_stack.ec2", str(port)],
+        env={
+            "PATH": os.environ.get("PATH", ""),
+            "HOME": os.environ.get("HOME", "/"),
+            "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
+            "PYTHONUNBUFFERED": "1",
+        },
+        log=log,
+        ready=lambda: answers(f"http://127.0.0.1:{port}/moto-api/data.json"),
+    )
+
+
+def main(port: str) -> None:
+    """Serve until a signal comes; only what goes wrong is logged, not every call."""
+    from moto.server import main as serve  # the supervisor need not load moto
+
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    serve(["-H", "127.0.0.1", "-p", port])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,330 @@
+"""The front door: one address for clients, before the emulated API Gateway.
+
+A reverse proxy that lets a limited number of requests in at once and queues the rest,
+since each request in flight holds one emulated Lambda process. Bodies are streamed both
+ways, byte for byte. What goes wrong here is answered with a problem document (RFC 9457).
+
+    python -m local_stack.front_door     # settings: see `FrontDoorSettings`
+"""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import uvicorn
+from pydantic import Field
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from faces.contracts.errors import ErrorCode, FacesError
+from faces.contracts.ids import new_id
+from faces.contracts.settings import Settings
+from local_stack.service import ChildProcess, answers
+
+log = logging.getLogger(__name__)
+
+STATUS_PATH = "/_local/front-door"
+# RFC 9110, section 7.6.1: meant for one connection only.
+_HOP_BY_HOP = frozenset(
+    b"connection keep-alive proxy-authenticate proxy-authorization te trailer "
+    b"transfer-encoding upgrade proxy-connection".split()
+)
+_RETRY_AFTER_SECONDS = 2
+_CONNECT_SECONDS = 5.0
+
+
+class FrontDoorSettings(Settings):
+    """The front door's settings, as the local stack sets them."""
+
+    port: int = Field(alias="FRONT_DOOR_PORT", description="Port on 127.0.0.1")
+    upstream: str = Field(
+        alias="FRONT_DOOR_UPSTREAM", description="Base URL of the stage of the emulated API"
+    )
+    concurrency: int = Field(
+        default=16, ge=1, alias="FRONT_DOOR_CONCURRENCY", description="Requests let in at once"
+    )
+    queue: int = Field(
+        default=1000, ge=0, alias="FRONT_DOOR_QUEUE", description="Requests that may wait"
+    )
+    queue_seconds: float = Field(
+        default=60,
+        gt=0,
+        alias="FRONT_DOOR_QUEUE_SECONDS",
+        description="Longest wait in the queue, in seconds",
+    )
+    upstream_seconds: float = Field(
+        default=35,
+        gt=0,
+        alias="FRONT_DOOR_UPSTREAM_SECONDS",
+        description="Longest silence of the API, in seconds; API Gateway's own limit is 29",
+    )
+
+
+class QueueFull(Exception):
+    """More requests wait than may, or one waited for too long."""
+
+
+@dataclass
+class Admission:
+    """Lets `limit` requests in at once, in the order of their arrival.
+
+    Attributes
+    ----------
+    in_flight, waiting : how many are inside and how many queue.
+    """
+
+    limit: int
+    queue: int
+    queue_seconds: float
+    in_flight: int = 0
+    waiting: int = 0
+    _inside: asyncio.Semaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._inside = asyncio.Semaphore(self.limit)
+
+    @asynccontextmanager
+    async def admitted(self) -> AsyncIterator[None]:
+        """Wait for a place and hold it.
+
+        Raises
+        ------
+        QueueFull
+            When the queue is full or the wait takes longer than `queue_seconds`.
+        """
+        if self._inside.locked() and self.waiting >= self.queue:
+            raise QueueFull
+        self.waiting += 1
+        try:
+            await asyncio.wait_for(self._inside.acquire(), self.queue_seconds)
+        except TimeoutError:
+            raise QueueFull from None
+        finally:
+            self.waiting -= 1
+        self.in_flight += 1
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+            self._inside.release()
+
+
+def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the headers without those that are meant for one connection only."""
+    headers = list(headers)
+    named = {
+        token.strip().lower()
+        for name, value in headers
+        if name.lower() == b"connection"
+        for token in value.split(b",")
+    }
+    return [
+        (name, value)
+        for name, value in headers
+        if name.lower() not in _HOP_BY_HOP and name.lower() not in named
+    ]
+
+
+def forwarded(request: Request) -> list[tuple[bytes, bytes]]:
+    """Return the headers for the API: the client's, `Host` too, and `X-Forwarded-*`."""
+    client = request.client.host if request.client else "unknown"
+    before = request.headers.get("x-forwarded-for")
+    added = {
+        b"x-forwarded-for": f"{before}, {client}" if before else client,
+        b"x-forwarded-host": request.headers.get("host", ""),
+        b"x-forwarded-proto": request.url.scheme,
+        b"x-forwarded-port": str(request.url.port or 80),
+    }
+    kept = [(name, value) for name, value in end_to_end(request.headers.raw) if name not in added]
+    return kept + [(name, value.encode("latin-1")) for name, value in added.items()]
+
+
+def problem(error: FacesError, status: int, retry_after: int | None = None) -> Response:
+    """Return a problem document; `status` is the proxy's (502, 503 or 504)."""
+    document = error.problem(new_id()).model_dump(mode="json", exclude_none=True)
+    document["status"] = status
+    headers = {"Retry-After": str(retry_after)} if retry_after is not None else None
+    return JSONResponse(document, status, headers, media_type="application/problem+json")
+
+
+class FrontDoor:
+    """The ASGI application.
+
+    Parameters
+    ----------
+    client : what calls the API; the front door does not close it.
+    upstream : base URL of the API's stage.
+    """
+
+    def __init__(self, client: httpx.AsyncClient, upstream: str, admission: Admission) -> None:
+        self._client = client
+        self._upstream = upstream.rstrip("/")
+        self._admission = admission
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        request = Request(scope, receive)
+        if scope["path"] == STATUS_PATH:
+            state = {"in_flight": self._admission.in_flight, "waiting": self._admission.waiting}
+            await JSONResponse(state)(scope, receive, send)
+        elif _has_body(request):
+            await self._answer(request, send)
+        else:
+            await self._answer_unless_gone(request, send)
+
+    async def _answer_unless_gone(self, request: Request, send: Send) -> None:
+        """Answer; give the place up when the client goes away while it waits."""
+        answering = asyncio.create_task(self._answer(request, send))
+        leaving = asyncio.create_task(_left(request.receive))
+        try:
+            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (answering, leaving):
+                if not task.done():
+                    task.cancel()
+            await asyncio.gather(answering, leaving, return_exceptions=True)
+        if not answering.cancelled():
+            answering.result()
+
+    async def _answer(self, request: Request, send: Send) -> None:
+        try:
+            async with self._admission.admitted():
+                await self._pass_on(request, send)
+        except QueueFull:
+            busy = FacesError(
+                ErrorCode.UNAVAILABLE, "More requests wait than can be served; try again shortly."
+            )
+            await problem(busy, 503, _RETRY_AFTER_SECONDS)(request.scope, request.receive, send)
+        except ClientDisconnect:
+            log.info("client left while it sent %s %s", request.method, request.url.path)
+
+    async def _pass_on(self, request: Request, send: Send) -> None:
+        outgoing = self._client.build_request(
+            request.method,
+            self._target(request),
+            headers=forwarded(request),
+            content=request.stream() if _has_body(request) else None,
+        )
+        reply: Response
+        try:
+            incoming = await self._client.send(outgoing, stream=True)
+        except httpx.TimeoutException:
+            reply = self._failure(request, 504, "The API did not answer in time; try again.")
+        except httpx.TransportError as error:
+            log.warning("the API cannot be reached: %s", type(error).__name__)
+            reply = self._failure(request, 502, "The API cannot be reached; try again shortly.")
+        else:
+            reply = StreamingResponse(_body_of(incoming), incoming.status_code)
+            reply.raw_headers = [
+                (name.lower(), value) for name, value in end_to_end(incoming.headers.raw)
+            ]
+        await reply(request.scope, _never, send)
+
+    def _target(self, request: Request) -> str:
+        path: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+        query: bytes = request.scope["query_string"]
+        return self._upstream + path.decode("latin-1") + ("?" + query.decode() if query else "")
+
+    @staticmethod
+    def _failure(request: Request, status: int, sentence: str) -> Response:
+        log.warning("%s %s answered with %d", request.method, request.url.path, status)
+        return problem(FacesError(ErrorCode.UNAVAILABLE, sentence), status, _RETRY_AFTER_SECONDS)
+
+
+def _has_body(request: Request) -> bool:
+    length = request.headers.get("content-length")
+    return "transfer-encoding" in request.headers or (length is not None and length != "0")
+
+
+async def _body_of(incoming: httpx.Response) -> AsyncIterator[bytes]:
+    try:
+        async for chunk in incoming.aiter_raw():
+            yield chunk
+    finally:
+        await incoming.aclose()
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _never() -> dict[str, str]:
+    """Stand in for `receive` where the request was read, or is watched, elsewhere."""
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+def make_app(settings: FrontDoorSettings, client: httpx.AsyncClient) -> ASGIApp:
+    """Return the front door for `settings`, calling the API through `client`."""
+    admission = Admission(settings.concurrency, settings.queue, settings.queue_seconds)
+    return FrontDoor(client, settings.upstream, admission)
+
+
+def make_client(settings: FrontDoorSettings) -> httpx.AsyncClient:
+    """Return the HTTP client towards the API; neither redirects nor proxies are followed."""
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(settings.upstream_seconds, connect=_CONNECT_SECONDS),
+        limits=httpx.Limits(
+            max_connections=settings.concurrency,
+            # Shorter than the emulator keeps an idle connection, so none is used too late.
+            keepalive_expiry=2,
+        ),
+        trust_env=False,
+    )
+
+
+def front_door_service(settings: FrontDoorSettings, log_file: Path) -> ChildProcess:
+    """Return the front door as a process of its own."""
+    environment = {
+        field.alias: str(getattr(settings, name))
+        for name, field in FrontDoorSettings.model_fields.items()
+        if field.alias
+    }
+    return ChildProcess(
+        name="front door",
+        argv=[sys.executable, "-m", "local_stack.front_door"],
+        env={
+            "PATH": os.environ.get("PATH", ""),
+            "PYTHONPATH": str(Path(__file__).resolve().parent.parent),
+            "PYTHONUNBUFFERED": "1",
+            **environment,
+        },
+        log=log_file,
+        ready=lambda: answers(f"http://127.0.0.1:{settings.port}{STATUS_PATH}"),
+    )
+
+
+async def serve(settings: FrontDoorSettings) -> None:
+    """Serve on 127.0.0.1 until a signal comes; requests in flight are finished."""
+    async with make_client(settings) as client:
+        config = uvicorn.Config(
+            make_app(settings, client),
+            host="127.0.0.1",
+            port=settings.port,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=5,
+        )
+        await uvicorn.Server(config).serve()
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    asyncio.run(serve(FrontDoorSettings.load(os.environ)))
+
+
+if __name__ == "__main__":
+    main()

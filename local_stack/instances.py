@@ -1,0 +1,271 @@
+"""Turns the instances of the EC2 emulator into worker processes, and back.
+
+`plan` decides from what EC2 says and what runs here; `InstanceRunner` does it.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from faces.contracts.names import ROLE_WORKER, TAG_ROLE, TAG_STACK
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+log = logging.getLogger(__name__)
+
+LIVE_STATES = frozenset({"pending", "running"})
+
+
+class Phase(StrEnum):
+    """Where a worker of this machine stands."""
+
+    BOOTING = "booting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True)
+class Worker:
+    """What is known here of one instance's worker.
+
+    Attributes
+    ----------
+    since : when it entered the phase, in monotonic seconds.
+    """
+
+    phase: Phase
+    since: float
+
+
+class Do(StrEnum):
+    """What can be done for an instance."""
+
+    BOOT = "boot"
+    START = "start"
+    ASK_TO_STOP = "ask to stop"
+    KILL = "kill"
+    TERMINATE_INSTANCE = "terminate instance"
+    FORGET = "forget"
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing to do."""
+
+    do: Do
+    instance_id: str
+
+
+def plan(
+    observed: Mapping[str, str] | None,
+    workers: Mapping[str, Worker],
+    now: float,
+    *,
+    boot_seconds: float,
+    grace_seconds: float,
+) -> list[Action]:
+    """Decide what to do.
+
+    Parameters
+    ----------
+    observed : the state of each instance by its id; None when EC2 did not answer, which
+        starts, stops and terminates nothing.
+    workers : what is known here, by instance id; an `ENDED` worker's process is gone.
+    now : monotonic seconds.
+    boot_seconds : from the first sight of an instance to the start of its worker.
+    grace_seconds : from the stop signal to the kill.
+    """
+    actions = []
+    for instance_id, state in (observed or {}).items():
+        if instance_id not in workers and state in LIVE_STATES:
+            actions.append(Action(Do.BOOT, instance_id))
+    for instance_id, worker in workers.items():
+        waited = now - worker.since
+        if worker.phase is Phase.STOPPING:
+            if waited >= grace_seconds:
+                actions.append(Action(Do.KILL, instance_id))
+            continue
+        if observed is None:
+            continue
+        state = observed.get(instance_id, "terminated")
+        live = state in LIVE_STATES
+        do: Do | None = None
+        match worker.phase:
+            case Phase.BOOTING if not live:
+                do = Do.FORGET
+            case Phase.BOOTING if state == "running" and waited >= boot_seconds:
+                do = Do.START
+            case Phase.RUNNING if not live:
+                do = Do.ASK_TO_STOP
+            case Phase.ENDED:
+                do = Do.TERMINATE_INSTANCE if live else Do.FORGET
+        if do is not None:
+            actions.append(Action(do, instance_id))
+    return actions
+
+
+class WorkerProcess(Protocol):
+    """What the runner needs of a process (`local_stack.service.ChildProcess`)."""
+
+    @property
+    def pid(self) -> int | None: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def start(self) -> None: ...
+    def ask_to_stop(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+class InstanceRunner:
+    """Runs one worker process for each live worker instance of a stack.
+
+    Parameters
+    ----------
+    ec2 : a client of the EC2 emulator.
+    stack : whose instances.
+    make_process : makes (does not start) the worker process of an instance.
+    """
+
+    def __init__(
+        self,
+        ec2: "EC2Client",
+        stack: str,
+        make_process: Callable[[str], WorkerProcess],
+        *,
+        boot_seconds: float,
+        grace_seconds: float = 20,
+        poll_seconds: float = 0.5,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ec2 = ec2
+        self._stack = stack
+        self._make_process = make_process
+        self._boot_seconds = boot_seconds
+        self._grace_seconds = grace_seconds
+        self._poll_seconds = poll_seconds
+        self._clock = clock
+        self._workers: dict[str, Worker] = {}
+        self._processes: dict[str, WorkerProcess] = {}
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._ec2_answers = True
+
+    def start(self) -> None:
+        """Start to follow the instances, in a thread."""
+        self._stopping.clear()
+        self._thread = threading.Thread(target=self._run, name="instances", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop to follow the instances; ask all workers to end, then kill what is left."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        for process in self._processes.values():
+            process.ask_to_stop()
+        deadline = self._clock() + self._grace_seconds
+        while self._clock() < deadline and any(
+            process.returncode is None for process in self._processes.values()
+        ):
+            time.sleep(0.02)
+        for process in self._processes.values():
+            process.kill()
+        self._processes.clear()
+        self._workers.clear()
+
+    def workers(self) -> list[tuple[str, Phase, int | None]]:
+        """Return instance id, phase and pid of each worker."""
+        processes = dict(self._processes)
+        pids = {each: process.pid for each, process in processes.items()}
+        return [(each, w.phase, pids.get(each)) for each, w in sorted(self._workers.copy().items())]
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._poll_seconds):
+            self.tick()
+
+    def tick(self) -> None:
+        """Look once and act."""
+        now = self._clock()
+        self._notice_ends(now)
+        actions = plan(
+            self._observe(),
+            self._workers,
+            now,
+            boot_seconds=self._boot_seconds,
+            grace_seconds=self._grace_seconds,
+        )
+        for action in actions:
+            if self._stopping.is_set():
+                return
+            try:
+                self._carry_out(action, now)
+            except (ClientError, BotoCoreError, OSError) as error:
+                log.warning("instance %s: %s failed: %s", action.instance_id, action.do, error)
+
+    def _notice_ends(self, now: float) -> None:
+        for instance_id, process in list(self._processes.items()):
+            code = process.returncode
+            if code is None:
+                continue
+            log.info("instance %s: worker ended (exit code %s)", instance_id, code)
+            process.kill()  # and what it may have started
+            del self._processes[instance_id]
+            if self._workers[instance_id].phase is Phase.STOPPING:
+                # A stopped instance may have been started again meanwhile: begin anew.
+                del self._workers[instance_id]
+            else:
+                self._workers[instance_id] = Worker(Phase.ENDED, now)
+
+    def _observe(self) -> dict[str, str] | None:
+        pages = self._ec2.get_paginator("describe_instances").paginate(
+            Filters=[
+                {"Name": f"tag:{TAG_STACK}", "Values": [self._stack]},
+                {"Name": f"tag:{TAG_ROLE}", "Values": [ROLE_WORKER]},
+            ]
+        )
+        try:
+            found = {
+                instance["InstanceId"]: str(instance["State"]["Name"])
+                for page in pages
+                for reservation in page["Reservations"]
+                for instance in reservation["Instances"]
+            }
+        except (ClientError, BotoCoreError) as error:
+            if self._ec2_answers:
+                log.warning("EC2 does not answer: %s", error)
+            self._ec2_answers = False
+            return None
+        self._ec2_answers = True
+        return found
+
+    def _carry_out(self, action: Action, now: float) -> None:
+        instance_id = action.instance_id
+        if action.do is not Do.TERMINATE_INSTANCE:
+            log.info("instance %s: %s", instance_id, action.do)
+        match action.do:
+            case Do.BOOT:
+                self._workers[instance_id] = Worker(Phase.BOOTING, now)
+            case Do.START:
+                process = self._make_process(instance_id)
+                process.start()
+                self._processes[instance_id] = process
+                self._workers[instance_id] = Worker(Phase.RUNNING, now)
+            case Do.ASK_TO_STOP:
+                self._processes[instance_id].ask_to_stop()
+                self._workers[instance_id] = Worker(Phase.STOPPING, now)
+            case Do.KILL:
+                self._processes[instance_id].kill()
+            case Do.TERMINATE_INSTANCE:
+                self._ec2.terminate_instances(InstanceIds=[instance_id])
+                log.info("instance %s: terminated, its worker ended", instance_id)
+            case Do.FORGET:
+                del self._workers[instance_id]
