@@ -6,10 +6,12 @@ Lambda that imports `faces.contracts` never does.
 
 from typing import TYPE_CHECKING
 
+from faces.contracts.version import CODE_VERSION
+
 if TYPE_CHECKING:
     from faces.client import Client
 
-__version__ = "0.1.0"
+__version__ = CODE_VERSION
 __all__ = ["Client", "__version__"]
 
 
