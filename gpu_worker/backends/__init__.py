@@ -1,0 +1,1 @@
+"""The networks, behind two small protocols; see `gpu_worker.backends.base`."""

@@ -1,0 +1,118 @@
+"""From an uploaded object to upright RGB pixels, or to an error that a person understands."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from faces.contracts.errors import ErrorCode, PhotoError
+from faces.contracts.jobs import ContentType
+from faces.contracts.results import PhotoInfo
+from gpu_worker.backends.base import RgbImage
+from gpu_worker.sniff import Sniffed, sniff
+
+# Pillow warns and fails at limits of its own; `decode` checks the setting's before any
+# pixel is allocated, so that one number counts.
+Image.MAX_IMAGE_PIXELS = None
+
+_ORIENTATION_TAG = 0x0112  # EXIF 2.32, section 4.6.4
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_BACKGROUND = (255, 255, 255)
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A decoded photo.
+
+    Attributes
+    ----------
+    pixels : (height, width, 3) uint8 RGB, upright, contiguous.
+    """
+
+    pixels: RgbImage
+    info: PhotoInfo
+
+
+def decode(data: bytes, announced: ContentType, max_pixels: int) -> Photo:
+    """Decode a JPEG, PNG or WebP file; of an animation the first picture.
+
+    Raises
+    ------
+    PhotoError
+        `upload_empty`, `not_an_image`, `unsupported_image`, `wrong_content_type`,
+        `image_too_large` or `corrupt_image`.
+    """
+    if not data:
+        raise PhotoError(ErrorCode.UPLOAD_EMPTY)
+    found = sniff(data)
+    if found is None:
+        raise PhotoError(ErrorCode.NOT_AN_IMAGE)
+    if found.content_type is None:
+        raise PhotoError(ErrorCode.UNSUPPORTED_IMAGE)
+    if found.content_type is not announced:
+        raise PhotoError(ErrorCode.WRONG_CONTENT_TYPE)
+    _check_pixels(found.size, max_pixels)
+    try:
+        return _read(data, found, max_pixels)
+    except (PhotoError, MemoryError):
+        raise
+    except Exception as error:
+        raise PhotoError(ErrorCode.CORRUPT_IMAGE) from error
+
+
+def _check_pixels(size: tuple[int, int] | None, max_pixels: int) -> None:
+    if size is not None and size[0] * size[1] > max_pixels:
+        raise PhotoError(
+            ErrorCode.IMAGE_TOO_LARGE,
+            f"The photo has {size[0]} x {size[1]} pixels, more than the {max_pixels} allowed; "
+            "scale it down.",
+        )
+
+
+def _read(data: bytes, found: Sniffed, max_pixels: int) -> Photo:
+    with Image.open(io.BytesIO(data), formats=[found.name]) as image:
+        _check_pixels(image.size, max_pixels)
+        image.load()
+        upright = _upright(_to_rgb(image), _orientation(image))
+    pixels = np.ascontiguousarray(np.asarray(upright))
+    height, width = pixels.shape[:2]
+    return Photo(pixels, PhotoInfo(width=width, height=height, format=found.name))
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 (upright) when there is none or it is unreadable."""
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # noqa: BLE001 - damaged metadata does not make a photo unreadable
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Return the image as 8-bit RGB, what is transparent laid over white."""
+    if image.mode == "RGB" and "transparency" not in image.info:
+        return image
+    if image.mode.startswith("I"):
+        # 16-bit grey, which convert("RGB") would clip at 255 instead of scaling it.
+        grey = np.asarray(image).astype(np.uint32) // 257
+        return Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        paper = Image.new("RGB", image.size, _BACKGROUND)
+        paper.paste(layer, mask=layer.getchannel("A"))
+        return paper
+    return image.convert("RGB")
