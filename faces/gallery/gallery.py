@@ -1,0 +1,240 @@
+"""The gallery: all that the other parts do with people and faces."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from faces.contracts.results import Candidate, Enrolment, FaceQuality
+from faces.gallery import collections, enrolment, maintenance, people
+from faces.gallery.database import Connection, ConnectionSource
+from faces.gallery.records import NewPerson, Person, PersonPage, Purged, StoredFace
+
+if TYPE_CHECKING:
+    from faces.gallery.vectors import Changes, Embeddings, Snapshot, UnmatchedFace
+
+
+def utc_now() -> datetime:
+    """Return the time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class Gallery:
+    """People and faces of all tenants.
+
+    Whatever a tenant asks for in another's collection is answered as unknown. Every
+    method raises TransientError while the database is away; the same call may succeed
+    later, and none is ever half done.
+
+    Parameters
+    ----------
+    connections : where connections come from, such as `database.KeptConnection`.
+    clock : returns the time, aware; decides what has expired.
+    """
+
+    def __init__(
+        self, connections: ConnectionSource, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._connections = connections
+        self._clock = clock
+
+    def ensure_collection(self, tenant: str, collection: str) -> None:
+        """Make tenant and collection where they are missing.
+
+        The collection `default` of the tenant `default` is always there. Every other
+        method raises FacesError `unknown_collection` for one that is not.
+
+        Raises
+        ------
+        InvalidInput
+            When the collection's name is not allowed (see `contracts.jobs`).
+        """
+        with self._transaction() as connection:
+            collections.ensure(connection, tenant, collection)
+
+    def enroll_unmatched(
+        self, *, tenant: str, collection: str, req_id: str, person: NewPerson | str
+    ) -> Enrolment:
+        """Move a remembered unknown face into the gallery; works once for each `req_id`.
+
+        Parameters
+        ----------
+        person : a person to make, or the id of one who gets the face added.
+
+        Raises
+        ------
+        FacesError
+            `unknown_req_id` when it was never given out here, was used or has expired;
+            `unknown_person`; `duplicate_person` (its `field` says by what), after which
+            the `req_id` can still be used.
+        """
+        with self._transaction() as connection:
+            return enrolment.enroll_unmatched(
+                connection, tenant, collection, req_id, person, self._clock()
+            )
+
+    def enroll_face(
+        self,
+        *,
+        job_id: str,
+        tenant: str,
+        collection: str,
+        person: NewPerson | str,
+        embedding: "Embeddings",
+        model_tag: str,
+        quality: FaceQuality | None = None,
+    ) -> Enrolment:
+        """Add a face to the gallery; a second call of the same job returns the same.
+
+        Parameters
+        ----------
+        person : a person to make, or the id of one who gets the face added.
+        embedding : float32, shape (512,), unit length.
+
+        Raises
+        ------
+        FacesError
+            `unknown_person`, `duplicate_person`.
+        ValueError
+            When the embedding is not what it should be.
+        """
+        from faces.gallery.vectors import encode
+
+        vector = encode(embedding)
+        with self._transaction() as connection:
+            return enrolment.enroll_face(
+                connection, job_id, tenant, collection, person, vector, model_tag, quality
+            )
+
+    def remember_unmatched(self, faces: Sequence["UnmatchedFace"]) -> None:
+        """Keep unknown faces until they expire; one that is kept or was used stays as it is.
+
+        All are kept or, on an error, none.
+
+        Raises
+        ------
+        FacesError
+            `unknown_collection`.
+        """
+        from faces.gallery import search
+
+        with self._transaction() as connection:
+            search.remember_unmatched(connection, faces)
+
+    def unmatched_embedding(
+        self, tenant: str, collection: str, req_id: str, model_tag: str
+    ) -> "Embeddings":
+        """Return the vector of a remembered unknown face: float32, shape (512,), unit length.
+
+        Raises
+        ------
+        FacesError
+            `unknown_req_id` when there is none of this model tag, or it has expired.
+        """
+        from faces.gallery import search
+
+        with self._connections() as connection:
+            return search.unmatched_embedding(
+                connection, tenant, collection, req_id, model_tag, self._clock()
+            )
+
+    def person_embeddings(
+        self, tenant: str, collection: str, person_id: str, model_tag: str
+    ) -> "Embeddings":
+        """Return a person's vectors of this model tag: float32, shape (n, 512), n may be 0.
+
+        Raises
+        ------
+        FacesError
+            `unknown_person`.
+        """
+        from faces.gallery import search
+
+        with self._connections() as connection:
+            return search.person_embeddings(connection, tenant, collection, person_id, model_tag)
+
+    def load(self, model_tag: str) -> "Snapshot":
+        """Return every face of this model tag, of all tenants, and where the feed stands."""
+        from faces.gallery import feed
+
+        with self._connections() as connection:
+            return feed.load(connection, model_tag)
+
+    def changes_since(self, position: int, model_tag: str) -> "Changes | None":
+        """Return what changed after `position`, or None when all must be loaded again.
+
+        Everything whose transaction ended before this call is in it: an enrolment that
+        was answered is seen. None comes when the feed was pruned beyond `position`, or
+        when the position is not of this database.
+        """
+        from faces.gallery import feed
+
+        with self._connections() as connection:
+            return feed.changes_since(connection, position, model_tag)
+
+    def search(
+        self, tenant: str, collection: str, embedding: "Embeddings", k: int, model_tag: str
+    ) -> list[Candidate]:
+        """Return the `k` most similar people, best first, each by their nearest face.
+
+        Exact: compares with every face of the collection.
+
+        Parameters
+        ----------
+        embedding : float32, shape (512,), unit length.
+        """
+        from faces.gallery import search
+
+        with self._connections() as connection:
+            return search.nearest(connection, tenant, collection, embedding, k, model_tag)
+
+    def get_person(self, tenant: str, collection: str, person_id: str) -> Person:
+        """Return a person; FacesError `unknown_person` where there is none."""
+        with self._connections() as connection:
+            return people.get(connection, tenant, collection, person_id)
+
+    def list_people(
+        self,
+        tenant: str,
+        collection: str,
+        *,
+        query: str | None = None,
+        cursor: str | None = None,
+        limit: int = 50,
+    ) -> PersonPage:
+        """Return people ordered by name (case ignored), then id.
+
+        Parameters
+        ----------
+        query : only people whose name, e-mail or external id holds this text (case ignored).
+        cursor : `next_cursor` of the page before; people who come or go meanwhile make
+            no other person appear twice or be left out.
+        limit : 1 to 1,000.
+
+        Raises
+        ------
+        InvalidInput
+            For a wrong `cursor` or `limit`.
+        """
+        with self._connections() as connection:
+            return people.page(connection, tenant, collection, query, cursor, limit)
+
+    def list_faces(self, tenant: str, collection: str, person_id: str) -> list[StoredFace]:
+        """Return a person's faces, the oldest first; FacesError `unknown_person`."""
+        with self._connections() as connection:
+            return people.faces_of(connection, tenant, collection, person_id)
+
+    def delete_person(self, tenant: str, collection: str, person_id: str) -> int:
+        """Delete a person with all faces and return how many; FacesError `unknown_person`."""
+        with self._transaction() as connection:
+            return people.delete(connection, tenant, collection, person_id)
+
+    def purge_expired(self, now: datetime) -> Purged:
+        """Delete unknown faces that have expired, and feed rows older than a day."""
+        with self._transaction() as connection:
+            return maintenance.purge_expired(connection, now)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        with self._connections() as connection, connection.transaction():
+            yield connection

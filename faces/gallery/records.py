@@ -1,0 +1,91 @@
+"""What the gallery stores and answers about people, without vectors."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from faces.contracts.base import Document, StoredDocument
+from faces.contracts.jobs import PersonName
+from faces.contracts.results import FaceQuality
+
+
+def _one_line(text: str) -> str:
+    """Return `text` without outer blanks; refuse what no database or page can show."""
+    stripped = text.strip()
+    if not stripped or not stripped.isprintable():
+        raise ValueError("must hold visible text without control characters")
+    return stripped
+
+
+Line = AfterValidator(_one_line)
+
+
+class NewPerson(Document):
+    """A person to be made.
+
+    Attributes
+    ----------
+    name : need not be unique.
+    email : unique in the collection, whatever its case.
+    external_id : the client's own key of the person; unique in the collection.
+    """
+
+    name: Annotated[PersonName, Line]
+    birthdate: date | None = None
+    email: Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$"), Line] | None = None
+    external_id: Annotated[str, Field(min_length=1, max_length=200), Line] | None = None
+
+
+class Person(StoredDocument):
+    """A person of a collection.
+
+    Attributes
+    ----------
+    faces : how many faces are enrolled.
+    created_at : UTC.
+    """
+
+    person_id: str
+    name: str
+    birthdate: date | None = None
+    email: str | None = None
+    external_id: str | None = None
+    faces: int
+    created_at: datetime
+
+
+class PersonPage(StoredDocument):
+    """Some people, by name.
+
+    Attributes
+    ----------
+    next_cursor : ask for the next page with it; None on the last page.
+    """
+
+    people: tuple[Person, ...]
+    next_cursor: str | None = None
+
+
+class StoredFace(StoredDocument):
+    """An enrolled face, without its vector.
+
+    Attributes
+    ----------
+    model_tag : of the model that made the vector.
+    created_at : UTC.
+    """
+
+    face_id: str
+    model_tag: str
+    quality: FaceQuality | None = None
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Purged:
+    """How many rows a purge deleted."""
+
+    unmatched_faces: int
+    changes: int
