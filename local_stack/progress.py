@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import IO, Literal, Protocol
+from typing import IO, Literal
 
 from rich.console import Console
 from rich.progress import Progress as RichProgress
@@ -35,10 +35,8 @@ class Event:
     detail: str = ""
 
 
-class Progress(Protocol):
-    """Takes events, from any thread."""
-
-    def __call__(self, event: Event) -> None: ...
+Progress = Callable[[Event], None]
+"""Takes events, from any thread."""
 
 
 @contextmanager
