@@ -1,0 +1,137 @@
+"""The demo: the main job on real photos, through a local stack of its own.
+
+The stack takes free ports and a folder of its own, so a demo does not meet a stack that
+`make up` started, nor its gallery.
+"""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from faces.client import Client, ClientError
+from faces.contracts.settings import SettingsError
+from gpu_worker.backends.base import ModelUnusableError
+from gpu_worker.weights import ensure_weights, weights_path
+from local_stack.demo.photos import TestData, find_test_data
+from local_stack.demo.play import Play, Step
+from local_stack.demo.report import table
+from local_stack.progress import ConsoleProgress
+from local_stack.service import LocalStackError
+from local_stack.settings import ROOT, LocalSettings
+from local_stack.stack import LocalStack
+
+TEST_DATA = "FACES_TEST_DATA"
+# A demo never writes into a gallery or a stack that its shell happens to name.
+_NOT_FOR_THE_DEMO = ("DATABASE_URL", "CACHE_URL", "FACES_STACK", "FACES_PUBLIC_URL")
+
+
+def run(environ: Mapping[str, str] | None = None, console: Console | None = None) -> int:
+    """Play the demo; return the exit code, 0 only if every answer is right."""
+    environ = os.environ if environ is None else environ
+    console = console or Console()
+    folder = ROOT / ".local" / "demo"
+    try:
+        with _signals_end_it():
+            data = _test_data(environ, console)
+            _check_weights(environ, console)
+            return _play(environ, console, folder, data)
+    except (LocalStackError, SettingsError, ModelUnusableError, ClientError) as error:
+        console.print(f"[bold red]The demo ended:[/] {error}", highlight=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print("The demo was interrupted; everything is stopped.")
+        return 130
+
+
+def _play(environ: Mapping[str, str], console: Console, folder: Path, data: TestData | None) -> int:
+    steps: list[Step] = []
+    shutil.rmtree(folder, ignore_errors=True)
+    with _state_folder(folder) as state:
+        settings = LocalSettings.ephemeral(
+            state, {key: value for key, value in environ.items() if key not in _NOT_FOR_THE_DEMO}
+        )
+        with ConsoleProgress(console) as progress:
+            stack = LocalStack(settings, progress)
+            with stack, Client(stack.url, stack.api_key) as client:
+                play = Play(client, folder)
+                scenes: list[Callable[[], Iterator[Step]]] = [play.main_job]
+                if data is not None:
+                    scenes.append(lambda: play.people(data))
+                for scene in scenes:
+                    for step in scene():
+                        steps.append(step)
+                        _say(console, step)
+    console.print(table(steps))
+    shown = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
+    console.print(f"Annotated photos: {shown}/ ({', '.join(path.name for path in play.saved)})")
+    wrong = sum(not step.ok for step in steps)
+    if wrong:
+        console.print(f"[bold red]{wrong} of {len(steps)} answers are wrong.[/]")
+        return 1
+    console.print(f"[green]All {len(steps)} answers are right.[/] Everything is stopped.")
+    return 0
+
+
+@contextmanager
+def _state_folder(folder: Path) -> Iterator[Path]:
+    """Give the stack a folder that goes away with it; after a failure its logs stay."""
+    state = folder / f"state-{os.getpid()}"
+    state.mkdir(parents=True)
+    try:
+        yield state
+    except BaseException:
+        logs = state / "logs"
+        if logs.is_dir():
+            shutil.copytree(logs, folder / "logs", dirs_exist_ok=True)
+        raise
+    finally:
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def _test_data(environ: Mapping[str, str], console: Console) -> TestData | None:
+    folder = environ.get(TEST_DATA)
+    if not folder:
+        console.print(f"[dim]{TEST_DATA} is not set: only the astronaut is played.[/]")
+        return None
+    try:
+        return find_test_data(Path(folder))
+    except FileNotFoundError as missing:
+        raise LocalStackError(
+            f"{TEST_DATA} is {folder}, but there is no {missing}; correct it or unset it."
+        ) from None
+
+
+def _check_weights(environ: Mapping[str, str], console: Console) -> None:
+    path = weights_path(environ)
+    if path.is_file():
+        return
+    with console.status(f"Downloading the FaceNet weights (107 MB, once) to {path} ..."):
+        ensure_weights(path)
+
+
+def _say(console: Console, step: Step) -> None:
+    mark = "[green]✓[/]" if step.ok else "[bold red]✗[/]"
+    console.print(
+        f"{mark} {step.name}: {step.asked} [bold]{step.answer}[/] [dim]{step.ms:.0f} ms[/]",
+        highlight=False,
+    )
+
+
+@contextmanager
+def _signals_end_it() -> Iterator[None]:
+    """Let SIGTERM end the demo as Ctrl-C does, with everything stopped in order."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,19 @@
+"""The demo's table."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+
+from local_stack.demo.play import Step
+
+
+def table(steps: Sequence[Step]) -> Table:
+    """Return the table of all steps."""
+    made = Table(title="Elastic Faces: the main job, from upload to answer")
+    for heading in ("step", "asked", "answer", "expected", "ok"):
+        made.add_column(heading)
+    made.add_column("ms", justify="right")
+    for step in steps:
+        ok = "[green]yes[/]" if step.ok else "[bold red]NO[/]"
+        made.add_row(step.name, step.asked, step.answer, step.expected, ok, f"{step.ms:.0f}")
+    return made
