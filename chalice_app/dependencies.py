@@ -1,0 +1,101 @@
+"""What the handlers need, built once a process and only when first asked for.
+
+Importing the app must neither read settings nor make clients: `chalice package` imports it
+on a machine that has neither.
+"""
+
+import functools
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from chalice_app.aws import Objects, Queues, S3Objects, SqsQueues
+from chalice_app.results import Results
+from faces.contracts.settings import ApiSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+    from faces.gallery.database import KeptConnection
+    from faces.gallery.gallery import Gallery
+
+# A request has 29 s at API Gateway; a client that hangs must leave time for an answer.
+_CLIENT = Config(
+    connect_timeout=2,
+    read_timeout=8,
+    retries={"mode": "standard", "total_max_attempts": 3},
+    signature_version="s3v4",
+)
+
+
+def utc_now() -> datetime:
+    """Return the present time in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Settings and clients of one process."""
+
+    settings: ApiSettings
+    clock: Callable[[], datetime] = utc_now
+
+    @cached_property
+    def s3(self) -> "S3Client":
+        return boto3.client("s3", region_name=self.settings.region, config=_CLIENT)
+
+    @cached_property
+    def sqs(self) -> "SQSClient":
+        config = _CLIENT.merge(Config(signature_version="v4"))
+        return boto3.client("sqs", region_name=self.settings.region, config=config)
+
+    @cached_property
+    def objects(self) -> Objects:
+        return S3Objects(self.s3)
+
+    @cached_property
+    def queues(self) -> Queues:
+        return SqsQueues(self.sqs)
+
+    @cached_property
+    def results(self) -> Results:
+        return Results(self.objects, self.queues, self.settings.names, self.clock)
+
+    # The gallery is imported when it is first used: intake, notify and the dead letters
+    # never open the database, and psycopg costs every cold start a fifth of a second.
+
+    @cached_property
+    def connections(self) -> "KeptConnection":
+        from faces.gallery.database import KeptConnection
+
+        return KeptConnection(self.settings.database_url)
+
+    @cached_property
+    def gallery(self) -> "Gallery":
+        from faces.gallery.gallery import Gallery
+
+        return Gallery(self.connections, self.clock)
+
+    def check_database(self) -> None:
+        """Raise TransientError when the database does not answer."""
+        with self.connections() as connection:
+            connection.execute("SELECT 1")
+
+
+@functools.cache
+def context() -> Context:
+    """Return this process's context.
+
+    Raises
+    ------
+    SettingsError
+        Naming what is wrong in the environment.
+    """
+    return Context(ApiSettings.load(os.environ))

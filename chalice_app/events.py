@@ -1,0 +1,91 @@
+"""The functions behind the queues: intake, notify, dead_requests, dead_uploads.
+
+Event handlers of a blueprint can use neither `.log` nor `current_app`. The names of the
+queues must be known when this module is imported, so the stack's name is a variable of
+the Chalice stage.
+
+`maximum_concurrency` keeps SQS from handing out more batches than there are functions to
+take them: a batch that Lambda refuses counts as received, and would end as a dead letter.
+"""
+
+import os
+from collections.abc import Callable
+
+from chalice.app import Blueprint, SQSEvent
+
+from chalice_app import notify as notifications
+from chalice_app.batch import Received, work_through
+from chalice_app.dead_letters import (
+    REASON_INTAKE,
+    REASON_WORKER,
+    DeadLetters,
+    job_of_request,
+    jobs_of_notification,
+)
+from chalice_app.dependencies import context
+from chalice_app.intake import Intake
+from chalice_app.observability import instrumented
+from faces.contracts.settings import StackSettings
+
+blueprint = Blueprint(__name__)
+
+_names = StackSettings.load(os.environ).names
+
+
+def _work_through(event: SQSEvent, queue: str, handle: Callable[[Received], None]) -> None:
+    queues = context().queues
+    work_through(event.to_dict()["Records"], handle, lambda handles: queues.delete(queue, handles))
+
+
+@blueprint.on_sqs_message(
+    queue=_names.uploads_queue, batch_size=10, maximum_concurrency=10, name="intake"
+)
+@instrumented
+def intake(event: SQSEvent) -> None:
+    """Take in uploads."""
+    made = context()
+    taker = Intake(made.settings, made.objects, made.queues, made.results)
+    _work_through(event, _names.uploads_queue, taker.handle)
+
+
+@blueprint.on_sqs_message(
+    queue=_names.resp_queue, batch_size=10, maximum_concurrency=5, name="notify"
+)
+@instrumented
+def notify(event: SQSEvent) -> None:
+    """Follow up on jobs that ended."""
+    _work_through(event, _names.resp_queue, notifications.handle)
+
+
+@blueprint.on_sqs_message(
+    queue=_names.req_dlq, batch_size=10, maximum_concurrency=2, name="dead_requests"
+)
+@instrumented
+def dead_requests(event: SQSEvent) -> None:
+    """Keep and answer jobs that no worker finished."""
+    _dead_letters(event, _names.req_dlq, REASON_WORKER, job_of_request)
+
+
+@blueprint.on_sqs_message(
+    queue=_names.uploads_dlq, batch_size=10, maximum_concurrency=2, name="dead_uploads"
+)
+@instrumented
+def dead_uploads(event: SQSEvent) -> None:
+    """Keep and answer uploads that could not be taken in."""
+    _dead_letters(event, _names.uploads_dlq, REASON_INTAKE, jobs_of_notification)
+
+
+def _dead_letters(
+    event: SQSEvent, queue: str, reason: str, job_ids: Callable[[str], list[str]]
+) -> None:
+    made = context()
+    letters = DeadLetters(
+        queue,
+        reason,
+        job_ids,
+        objects=made.objects,
+        results=made.results,
+        names=made.settings.names,
+        clock=made.clock,
+    )
+    _work_through(event, queue, letters.handle)

@@ -1,0 +1,129 @@
+"""Jobs as clients see them: opened by a form, then watched until they end."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from chalice_app.aws import ObjectInfo, Objects
+from chalice_app.results import Results
+from chalice_app.uploads import upload_form
+from chalice_app.validation import validate
+from faces.contracts.errors import ErrorCode, FacesError, InvalidInput
+from faces.contracts.ids import check_job_id, id_time, new_job_id
+from faces.contracts.jobs import JobCreated, JobRequest, JobState, JobView
+from faces.contracts.names import upload_key
+from faces.contracts.settings import ApiSettings, SettingsError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def open_job(
+    body: Mapping[str, Any],
+    *,
+    tenant: str,
+    settings: ApiSettings,
+    s3: "S3Client",
+    base_url: str,
+    now: datetime,
+) -> JobCreated:
+    """Return a new job and the form for its photo; nothing is stored for it.
+
+    Raises
+    ------
+    InvalidInput
+        Naming the wrong field of `body`.
+    """
+    if "tenant" in body:
+        raise InvalidInput("tenant", "tenant: the tenant is the key's and cannot be chosen")
+    request = validate(JobRequest, {**body, "tenant": tenant})
+    _check_callback(request.callback_url)
+    job_id = new_job_id(id_secret(settings), tenant, now)
+    return JobCreated(
+        job_id=job_id,
+        upload=upload_form(s3, settings, job_id, request, now),
+        poll_url=f"{base_url}/v1/jobs/{job_id}",
+    )
+
+
+def view_job(
+    text: str,
+    *,
+    tenant: str,
+    settings: ApiSettings,
+    objects: Objects,
+    results: Results,
+    now: datetime,
+) -> JobView:
+    """Return where a job stands.
+
+    Raises
+    ------
+    FacesError
+        `unknown_job` when the id was not given to `tenant`.
+    """
+    job_id = check_job_id(text, id_secret(settings), tenant)
+    submitted_at = id_time(job_id)
+    # The result first: it stays when the photo is already gone.
+    result = results.read(job_id)
+    if result is not None:
+        return JobView(
+            job_id=job_id,
+            state=JobState(result.state),
+            submitted_at=submitted_at,
+            error=result.error,
+            result=result,
+        )
+    upload = objects.head(settings.names.in_bucket, upload_key(job_id))
+    state, code = open_state(submitted_at, upload, settings, now)
+    return JobView(
+        job_id=job_id,
+        state=state,
+        submitted_at=submitted_at,
+        error=None if code is None else FacesError(code).info(),
+    )
+
+
+def open_state(
+    submitted_at: datetime, upload: ObjectInfo | None, settings: ApiSettings, now: datetime
+) -> tuple[JobState, ErrorCode | None]:
+    """Return the state of a job without a result, and the error where it has ended.
+
+    A message lives as long as the queues keep it; when that time has passed since the
+    upload without a result, none will come.
+    """
+    if upload is not None:
+        waited = now - upload.last_modified
+        if waited > timedelta(seconds=settings.job_timeout_seconds):
+            return JobState.FAILED, ErrorCode.WORKER_GAVE_UP
+        return JobState.QUEUED, None
+    if now - submitted_at > timedelta(seconds=settings.upload_seconds):
+        return JobState.EXPIRED, ErrorCode.JOB_EXPIRED
+    return JobState.AWAITING_UPLOAD, None
+
+
+def id_secret(settings: ApiSettings) -> bytes:
+    """Return the secret that signs job ids.
+
+    Raises
+    ------
+    SettingsError
+        When none is set: ids signed with nothing could be made up by anybody.
+    """
+    if not settings.id_secret:
+        raise SettingsError("FACES_ID_SECRET: is needed to make and check job ids")
+    return settings.id_secret.encode()
+
+
+def _check_callback(url: str | None) -> None:
+    if url is None:
+        return
+    # Object metadata takes ASCII only; other characters are percent-encoded in a URL.
+    usable = url.isascii() and url.isprintable() and " " not in url
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        usable = False
+    if not usable or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InvalidInput("callback_url", "callback_url: must be an http or https address")

@@ -1,0 +1,84 @@
+"""Writes a job's result once and tells of it.
+
+The front end writes only failures: for uploads that no worker can answer, and for jobs
+whose messages ended as dead letters. Whoever writes first wins (`If-None-Match: *`).
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from chalice_app.aws import Objects, Queues
+from faces.contracts.errors import FacesError
+from faces.contracts.ids import id_time
+from faces.contracts.jobs import JobDone, JobKind, JobRequest, JobState
+from faces.contracts.names import StackNames, result_key
+from faces.contracts.results import JobResult
+from faces.contracts.version import CODE_VERSION
+
+
+class Results:
+    """The results of one stack.
+
+    Parameters
+    ----------
+    clock : returns the present time (aware).
+    """
+
+    def __init__(
+        self, objects: Objects, queues: Queues, names: StackNames, clock: Callable[[], datetime]
+    ) -> None:
+        self._objects = objects
+        self._queues = queues
+        self._names = names
+        self._clock = clock
+
+    def read(self, job_id: str) -> JobResult | None:
+        """Return a job's result, or None where there is none yet."""
+        body = self._objects.read(self._names.out_bucket, result_key(job_id))
+        return None if body is None else JobResult.model_validate_json(body)
+
+    def fail(self, job_id: str, request: JobRequest, error: FacesError) -> bool:
+        """End a job as failed, unless it has a result, and tell of what stands there.
+
+        The message is sent in both cases: an earlier try may have ended between the two
+        steps, and a second message about the same job does no harm.
+
+        Returns
+        -------
+        bool
+            Whether this call ended the job.
+        """
+        result = JobResult(
+            job_id=job_id,
+            kind=request.kind.value,
+            tenant=request.tenant,
+            collection=request.collection,
+            file_name=request.file_name,
+            state="failed",
+            error=error.info(),
+            code_version=CODE_VERSION,
+            submitted_at=id_time(job_id),
+            finished_at=self._clock(),
+        )
+        written = self._objects.create(
+            self._names.out_bucket, result_key(job_id), result.model_dump_json().encode()
+        )
+        if written:
+            self.announce(result, request)
+        elif (winner := self.read(job_id)) is not None:
+            self.announce(winner, request)
+        return written
+
+    def announce(self, result: JobResult, request: JobRequest) -> None:
+        """Put a result's end on the resp-queue."""
+        done = JobDone(
+            job_id=result.job_id,
+            kind=JobKind(result.kind),
+            state=JobState(result.state),
+            tenant=result.tenant,
+            error_code=None if result.error is None else result.error.code,
+            callback_url=request.callback_url,
+            submitted_at=result.submitted_at,
+            finished_at=result.finished_at,
+        )
+        self._queues.send(self._names.resp_queue, done.model_dump_json(exclude_none=True))
