@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import psycopg
+from psycopg.rows import TupleRow
 
 from faces.contracts.errors import TransientError
 
-Connection = psycopg.Connection[tuple[object, ...]]
+Connection = psycopg.Connection[TupleRow]
 # Hands out a connection in autocommit mode for the time of a `with` block; raises
 # TransientError where the database cannot be reached or goes away meanwhile.
 ConnectionSource = Callable[[], AbstractContextManager[Connection]]
