@@ -6,16 +6,14 @@ The stack takes free ports and a folder of its own, so a demo does not meet a st
 
 import os
 import shutil
-import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import FrameType
 
+import psutil
 from rich.console import Console
 
 from faces.client import Client, ClientError
-from faces.contracts.settings import SettingsError
 from gpu_worker.backends.base import ModelUnusableError
 from gpu_worker.weights import ensure_weights, weights_path
 from local_stack.demo.photos import TestData, find_test_data
@@ -32,26 +30,28 @@ _NOT_FOR_THE_DEMO = ("DATABASE_URL", "CACHE_URL", "FACES_STACK", "FACES_PUBLIC_U
 
 
 def run(environ: Mapping[str, str] | None = None, console: Console | None = None) -> int:
-    """Play the demo; return the exit code, 0 only if every answer is right."""
+    """Play the demo; return the exit code, 0 only if every answer is right.
+
+    Raises
+    ------
+    LocalStackError
+        Saying in a sentence what is missing, or what did not start or answer.
+    """
     environ = os.environ if environ is None else environ
     console = console or Console()
-    folder = ROOT / ".local" / "demo"
     try:
-        with _signals_end_it():
-            data = _test_data(environ, console)
-            _check_weights(environ, console)
-            return _play(environ, console, folder, data)
-    except (LocalStackError, SettingsError, ModelUnusableError, ClientError) as error:
-        console.print(f"[bold red]The demo ended:[/] {error}", highlight=False, soft_wrap=True)
-        return 1
-    except KeyboardInterrupt:
-        console.print("The demo was interrupted; everything is stopped.")
-        return 130
+        data = _test_data(environ, console)
+        _check_weights(environ, console)
+        return _play(environ, console, ROOT / ".local" / "demo", data)
+    except ModelUnusableError as error:
+        raise LocalStackError(str(error)) from None
+    except ClientError as error:
+        raise LocalStackError(f"The demo ended early: {error}") from error
 
 
 def _play(environ: Mapping[str, str], console: Console, folder: Path, data: TestData | None) -> int:
     steps: list[Step] = []
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove_old_pictures(folder)
     with _state_folder(folder) as state:
         settings = LocalSettings.ephemeral(
             state, {key: value for key, value in environ.items() if key not in _NOT_FOR_THE_DEMO}
@@ -81,17 +81,25 @@ def _play(environ: Mapping[str, str], console: Console, folder: Path, data: Test
 @contextmanager
 def _state_folder(folder: Path) -> Iterator[Path]:
     """Give the stack a folder that goes away with it; after a failure its logs stay."""
+    for left in folder.glob("state-*"):
+        if not psutil.pid_exists(int(left.name.removeprefix("state-"))):
+            shutil.rmtree(left, ignore_errors=True)
     state = folder / f"state-{os.getpid()}"
     state.mkdir(parents=True)
     try:
         yield state
     except BaseException:
-        logs = state / "logs"
-        if logs.is_dir():
-            shutil.copytree(logs, folder / "logs", dirs_exist_ok=True)
+        with suppress(OSError):
+            shutil.copytree(state / "logs", folder / "logs", dirs_exist_ok=True)
         raise
     finally:
         shutil.rmtree(state, ignore_errors=True)
+
+
+def _remove_old_pictures(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.jpg"):
+        old.unlink()
 
 
 def _test_data(environ: Mapping[str, str], console: Console) -> TestData | None:
@@ -121,17 +129,3 @@ def _say(console: Console, step: Step) -> None:
         f"{mark} {step.name}: {step.asked} [bold]{step.answer}[/] [dim]{step.ms:.0f} ms[/]",
         highlight=False,
     )
-
-
-@contextmanager
-def _signals_end_it() -> Iterator[None]:
-    """Let SIGTERM end the demo as Ctrl-C does, with everything stopped in order."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
