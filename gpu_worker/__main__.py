@@ -1,0 +1,61 @@
+"""`python -m gpu_worker`: run a worker with settings from the environment.
+
+Exit codes: 0 ended in order (idle or asked to), 2 wrong settings, 3 model weights
+missing, 4 the stack cannot be reached, 5 a photo hung.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from faces.contracts.errors import TransientError
+from faces.contracts.settings import SettingsError, WorkerSettings
+from gpu_worker.backends.base import ModelUnusableError
+from gpu_worker.weights import ensure_weights, weights_path
+
+log = logging.getLogger("gpu_worker")
+
+EXIT_SETTINGS = 2
+EXIT_WEIGHTS = 3
+EXIT_STACK = 4
+
+
+def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run the worker; return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m gpu_worker", description="Run a worker.")
+    parser.add_argument(
+        "--check-weights",
+        action="store_true",
+        help="only see to it that the model weights are there (download them if not)",
+    )
+    arguments = parser.parse_args(argv)
+    try:
+        if arguments.check_weights:
+            ensure_weights(weights_path(environ))
+            return 0
+        settings = WorkerSettings.load(environ)
+        weights = ensure_weights(weights_path(environ))
+        # Only now: importing torch takes seconds.
+        from gpu_worker.assembly import assemble
+
+        with assemble(settings, weights) as worker:
+            ending = worker.run()
+    except ModelUnusableError as error:
+        return _fail(error, EXIT_WEIGHTS)
+    except SettingsError as error:
+        return _fail(error, EXIT_SETTINGS)
+    except TransientError as error:
+        return _fail(error.detail, EXIT_STACK)
+    log.info("worker ended", extra={"reason": ending})
+    return 0
+
+
+def _fail(reason: object, code: int) -> int:
+    sys.stderr.write(f"{reason}\n")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], os.environ))

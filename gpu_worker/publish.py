@@ -1,0 +1,104 @@
+"""Results: written once, then announced."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from botocore.exceptions import ClientError
+from pydantic import ValidationError
+
+from faces.contracts.jobs import JobDone, JobRequest, JobState
+from faces.contracts.names import result_key
+from faces.contracts.results import JobResult
+from gpu_worker.aws import aws_call, error_code
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
+
+class ResultStore(Protocol):
+    """Keeps results for ever."""
+
+    def stored(self, job_id: str) -> JobResult | None:
+        """Return the result of a job that has one."""
+
+    def store(self, result: JobResult) -> JobResult:
+        """Write a result unless the job has one; return the one that counts."""
+
+
+class Announcer(Protocol):
+    """Tells the front end that a job has ended."""
+
+    def announce(self, done: JobDone) -> None: ...
+
+
+class S3Results:
+    """Results in an S3 bucket; raises TransientError when S3 does not answer."""
+
+    def __init__(self, s3: "S3Client", bucket: str) -> None:
+        self._s3 = s3
+        self._bucket = bucket
+
+    def stored(self, job_id: str) -> JobResult | None:
+        """Return the result of a job that has one."""
+        with aws_call("reading the result"):
+            try:
+                answer = self._s3.get_object(Bucket=self._bucket, Key=result_key(job_id))
+            except ClientError as error:
+                if error_code(error) in {"NoSuchKey", "404"}:
+                    return None
+                raise
+            body = answer["Body"].read()
+        return JobResult.model_validate_json(body)
+
+    def store(self, result: JobResult) -> JobResult:
+        """Write a result unless the job has one; return the one that counts.
+
+        Two workers may hold the same job when a message was delivered twice; S3 lets one
+        of them write (`If-None-Match: *`, S3 API reference, "PutObject").
+        """
+        with aws_call("writing the result"):
+            try:
+                self._s3.put_object(
+                    Bucket=self._bucket,
+                    Key=result_key(result.job_id),
+                    Body=result.model_dump_json().encode(),
+                    ContentType="application/json",
+                    IfNoneMatch="*",
+                )
+            except ClientError as error:
+                if error_code(error) not in {"PreconditionFailed", "412"}:
+                    raise
+            else:
+                return result
+        try:
+            return self.stored(result.job_id) or result
+        except ValidationError:
+            # A newer version's document; it counts, whatever this version can read of it.
+            return result
+
+
+class SqsAnnouncer:
+    """Announcements on an SQS queue; raises TransientError when SQS does not answer."""
+
+    def __init__(self, sqs: "SQSClient", url: str) -> None:
+        self._sqs = sqs
+        self._url = url
+
+    def announce(self, done: JobDone) -> None:
+        """Send one message."""
+        with aws_call("announcing the result"):
+            self._sqs.send_message(QueueUrl=self._url, MessageBody=done.model_dump_json())
+
+
+def done_message(result: JobResult, request: JobRequest) -> JobDone:
+    """Return the announcement of a result."""
+    return JobDone(
+        job_id=result.job_id,
+        kind=request.kind,
+        state=JobState(result.state),
+        tenant=result.tenant,
+        error_code=result.error.code if result.error else None,
+        callback_url=request.callback_url,
+        submitted_at=result.submitted_at,
+        finished_at=result.finished_at,
+    )

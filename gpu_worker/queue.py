@@ -1,0 +1,139 @@
+"""The worker's side of the req-queue."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from faces.contracts.errors import ErrorCode, FacesError
+from faces.contracts.ids import parse_id
+from faces.contracts.jobs import JobMessage
+from faces.contracts.names import upload_key
+from gpu_worker.aws import aws_call
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import ChangeMessageVisibilityBatchRequestEntryTypeDef
+
+MAX_BATCH = 10
+"""Messages in one SQS call."""
+
+
+class MalformedMessageError(ValueError):
+    """A message that no part of this project sends."""
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message in hand.
+
+    Attributes
+    ----------
+    receipt : the handle of this delivery.
+    receive_count : how often the message was delivered, this time included.
+    """
+
+    message_id: str
+    receipt: str
+    body: str
+    receive_count: int
+
+    @property
+    def redelivered(self) -> bool:
+        """Whether an earlier delivery may have done part of the work."""
+        return self.receive_count > 1
+
+    def job(self) -> JobMessage:
+        """Return the job.
+
+        Raises
+        ------
+        MalformedMessageError
+            When the body is no job message or names another object than the job's.
+        """
+        try:
+            job = JobMessage.model_validate_json(self.body)
+            parse_id(job.job_id, unknown=ErrorCode.UNKNOWN_JOB)
+        except (ValueError, FacesError) as error:
+            raise MalformedMessageError("the body is no job message") from error
+        if job.key != upload_key(job.job_id):
+            raise MalformedMessageError("the key does not belong to the job")
+        return job
+
+
+class JobQueue(Protocol):
+    """What the worker does with its queue; everything raises TransientError when it is away."""
+
+    def receive(self, count: int, wait_seconds: int) -> list[Received]:
+        """Take up to `count` messages; wait for the first up to `wait_seconds`."""
+
+    def extend(self, messages: Sequence[Received]) -> list[Received]:
+        """Hide messages in hand for another visibility timeout; return those that were lost."""
+
+    def release(self, message: Received, delay_seconds: int) -> None:
+        """Hand a message back; it is visible again after the delay."""
+
+    def delete(self, message: Received) -> None:
+        """Remove a message whose work is done."""
+
+
+class SqsQueue:
+    """A `JobQueue` on SQS."""
+
+    def __init__(self, sqs: "SQSClient", url: str, visibility_seconds: int) -> None:
+        self._sqs = sqs
+        self._url = url
+        self._visibility_seconds = visibility_seconds
+
+    def receive(self, count: int, wait_seconds: int) -> list[Received]:
+        """Take up to `count` messages (10 at most); wait up to `wait_seconds` (20 at most)."""
+        with aws_call("receiving"):
+            answer = self._sqs.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=count,
+                WaitTimeSeconds=wait_seconds,
+                VisibilityTimeout=self._visibility_seconds,
+                MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            )
+        return [
+            Received(
+                message_id=message["MessageId"],
+                receipt=message["ReceiptHandle"],
+                body=message["Body"],
+                receive_count=int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)),
+            )
+            for message in answer.get("Messages", [])
+        ]
+
+    def extend(self, messages: Sequence[Received]) -> list[Received]:
+        """Hide messages in hand for another visibility timeout; return those that were lost."""
+        lost = []
+        for start in range(0, len(messages), MAX_BATCH):
+            part = messages[start : start + MAX_BATCH]
+            entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
+                {
+                    "Id": str(index),
+                    "ReceiptHandle": message.receipt,
+                    "VisibilityTimeout": self._visibility_seconds,
+                }
+                for index, message in enumerate(part)
+            ]
+            with aws_call("extending"):
+                answer = self._sqs.change_message_visibility_batch(
+                    QueueUrl=self._url, Entries=entries
+                )
+            lost += [part[int(failed["Id"])] for failed in answer.get("Failed", [])]
+        return lost
+
+    def release(self, message: Received, delay_seconds: int) -> None:
+        """Hand a message back; it is visible again after the delay."""
+        with aws_call("handing back"):
+            self._sqs.change_message_visibility(
+                QueueUrl=self._url,
+                ReceiptHandle=message.receipt,
+                VisibilityTimeout=delay_seconds,
+            )
+
+    def delete(self, message: Received) -> None:
+        """Remove a message whose work is done."""
+        with aws_call("deleting"):
+            self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message.receipt)
