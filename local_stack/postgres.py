@@ -84,6 +84,7 @@ class PostgresService:
             When the port is taken, the cluster is of another version or damaged, or the
             server does not come up.
         """
+        self.stop()
         require_free_port(self._port, self.name, "POSTGRES_PORT")
         account = _server_account(self._state_dir)
         cluster = _cluster_folder(self._state_dir, account)

@@ -69,6 +69,7 @@ class ValkeyService:
         LocalStackError
             When the port is taken or the server does not come up.
         """
+        self.stop()
         require_free_port(self._port, self.name, "VALKEY_PORT")
         config = self._state_dir / "valkey.conf"
         write_private(config, self._config())
