@@ -175,7 +175,7 @@ class WorkerSettings(DatabaseSettings):
         description="How long a received message is hidden from other workers",
     )
     match_threshold: float = Field(
-        default=0.6,
+        default=0.65,
         ge=-1,
         le=1,
         alias="FACES_MATCH_THRESHOLD",
