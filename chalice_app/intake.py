@@ -24,6 +24,8 @@ from faces.contracts.jobs import DEFAULT_TENANT, JobMessage, JobRequest
 from faces.contracts.names import REQ_MESSAGE_MAX_BYTES
 from faces.contracts.settings import ApiSettings
 
+_GONE = "The photo was deleted before it was looked at; send it again."
+
 
 class Intake:
     """Handles the notifications of the in-bucket."""
@@ -58,7 +60,7 @@ class Intake:
         logger.append_keys(job_id=job_id)
         found = self._objects.open(created.bucket, created.key)
         if found is None:
-            logger.warning("the upload is gone")
+            self._gone(job_id)
             return
         info, stream = found
         with contextlib.closing(stream):
@@ -67,7 +69,7 @@ class Intake:
     def _check_in(
         self, job_id: str, key: str, info: ObjectInfo, stream: Stream, *, again: bool
     ) -> None:
-        if not self._ours(job_id, info):
+        if not self._ours(job_id, info.metadata.get("tenant", DEFAULT_TENANT)):
             logger.warning("the id was never given out", key=key)
             return
         request = readable_request(info)
@@ -93,8 +95,12 @@ class Intake:
         logger.info("upload queued", kind=request.kind.value, bytes=info.size)
         metrics.add_metric("UploadsQueued", "Count", 1)
 
-    def _ours(self, job_id: str, info: ObjectInfo) -> bool:
-        tenant = info.metadata.get("tenant", DEFAULT_TENANT)
+    def _gone(self, job_id: str) -> None:
+        logger.warning("the upload is gone")
+        if self._ours(job_id, DEFAULT_TENANT):
+            self._results.fail(job_id, JobRequest(), PhotoError(ErrorCode.UPLOAD_REJECTED, _GONE))
+
+    def _ours(self, job_id: str, tenant: str) -> bool:
         try:
             check_job_id(job_id, id_secret(self._settings), tenant)
         except FacesError:

@@ -13,7 +13,8 @@ from chalice.app import BaseLambdaEvent, Blueprint, Rate
 from faces.contracts.settings import ScalerSettings
 from scaler.decide import DecideConfig
 from scaler.executor import Executor
-from scaler.observability import logger, report
+from scaler.log import logger
+from scaler.observability import report
 from scaler.observe import read_backlog, read_workers
 from scaler.tick import Controller, Memory, run
 
@@ -48,6 +49,7 @@ def controller() -> Controller:
         executor=Executor(ec2, settings.names),
         memory=Memory(),
         clock=lambda: datetime.now(UTC),
+        tick_seconds=settings.tick_seconds,
     )
 
 
@@ -71,7 +73,7 @@ def scale(event: TickEvent) -> dict[str, int]:
     done = run(
         lambda: report(made.tick()),
         ticks=event.ticks,
-        tick_seconds=ScalerSettings.load(os.environ).tick_seconds,
+        tick_seconds=made.tick_seconds,
         monotonic=time.monotonic,
         sleep=time.sleep,
     )

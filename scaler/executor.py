@@ -1,6 +1,5 @@
 """Carries a decision out at EC2."""
 
-import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,11 +10,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from faces.contracts.names import WORKER_NAME_PREFIX, StackNames
 from scaler.decide import Decision, Worker, WorkerState
+from scaler.log import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Executor:
             try:
                 launched.append(self._launch(name, now))
             except (BotoCoreError, ClientError) as error:
-                log.exception("launch failed")
+                logger.exception("launch failed")
                 failures.append(_code(error))
         terminated: tuple[str, ...] = ()
         if decision.terminate:
@@ -55,7 +53,7 @@ class Executor:
                 self._ec2.terminate_instances(InstanceIds=list(decision.terminate))
                 terminated = decision.terminate
             except (BotoCoreError, ClientError) as error:
-                log.exception("termination failed")
+                logger.exception("termination failed")
                 failures.append(_code(error))
         return Outcome(tuple(launched), terminated, tuple(failures))
 

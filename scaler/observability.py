@@ -1,22 +1,15 @@
-"""Logs and metrics of the scaler, through Powertools."""
+"""The record of each tick as a log line and as metrics, through Powertools."""
 
-import os
-
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from faces.contracts.names import METRICS_DIMENSION, METRICS_NAMESPACE
-from faces.contracts.settings import StackSettings
 from scaler.decide import WorkerState
+from scaler.log import logger, stack
 from scaler.tick import TickRecord
 
-SERVICE = "scaler"
-
-_settings = StackSettings.load(os.environ)
-
-logger = Logger(service=SERVICE, level=_settings.log_level)
 metrics = Metrics(namespace=METRICS_NAMESPACE)
-metrics.set_default_dimensions(**{METRICS_DIMENSION: _settings.stack})
+metrics.set_default_dimensions(**{METRICS_DIMENSION: stack})
 
 
 def report(record: TickRecord) -> None:

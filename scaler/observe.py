@@ -1,18 +1,16 @@
 """Reads what a decision needs: the backlog from SQS, the fleet from EC2."""
 
-import logging
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from faces.contracts.names import ROLE_WORKER, TAG_ROLE, TAG_STACK, StackNames
 from scaler.decide import Backlog, Worker, WorkerState
+from scaler.log import logger
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_sqs import SQSClient
-
-log = logging.getLogger(__name__)
 
 _VISIBLE: Final = "ApproximateNumberOfMessages"
 _IN_FLIGHT: Final = "ApproximateNumberOfMessagesNotVisible"
@@ -26,7 +24,7 @@ def read_backlog(sqs: "SQSClient", names: StackNames) -> Backlog | None:
         attributes = found["Attributes"]
         return Backlog(visible=int(attributes[_VISIBLE]), in_flight=int(attributes[_IN_FLIGHT]))
     except (BotoCoreError, ClientError, KeyError, ValueError):
-        log.exception("the backlog cannot be read")
+        logger.exception("the backlog cannot be read")
         return None
 
 
@@ -51,5 +49,5 @@ def read_workers(ec2: "EC2Client", names: StackNames) -> tuple[Worker, ...] | No
             for instance in reservation["Instances"]
         )
     except (BotoCoreError, ClientError, KeyError, ValueError):
-        log.exception("the fleet cannot be read")
+        logger.exception("the fleet cannot be read")
         return None

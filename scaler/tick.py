@@ -70,6 +70,7 @@ class Controller:
     ----------
     read_backlog, read_workers : return None when they cannot read.
     clock : returns the present time (aware).
+    tick_seconds : time between two ticks.
     """
 
     config: DecideConfig
@@ -78,6 +79,7 @@ class Controller:
     executor: Acts
     memory: Memory
     clock: Callable[[], datetime]
+    tick_seconds: float
 
     def tick(self) -> TickRecord:
         """Look, decide, act; return the record of it."""
