@@ -1,0 +1,99 @@
+"""Run benchmarks: a table, `benchmarks/results/latest.json` and a plot for each.
+
+    python -m benchmarks                # all
+    python -m benchmarks end-to-end     # some
+
+Another benchmark is another module with `NAME`, `SUMMARY` and `run(console) -> Outcome`,
+listed in `BENCHMARKS`.
+"""
+
+import argparse
+import importlib
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol, cast
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.plot import plot
+from benchmarks.result import Figure, Machine, Outcome, Report
+from faces.contracts.version import CODE_VERSION
+
+BENCHMARKS = ("benchmarks.end_to_end",)
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+class Benchmark(Protocol):
+    """What a module of `BENCHMARKS` has."""
+
+    NAME: str
+    SUMMARY: str
+
+    def run(self, console: Console) -> Outcome: ...
+
+
+def load() -> dict[str, Benchmark]:
+    """Return the benchmarks by name."""
+    modules = [cast(Benchmark, importlib.import_module(name)) for name in BENCHMARKS]
+    return {module.NAME: module for module in modules}
+
+
+def table(report: Report) -> Table:
+    """Return the figures as a table."""
+    machine = report.machine
+    made = Table(title=f"{machine.processor}, {machine.cores} cores, {machine.system}")
+    made.add_column("benchmark")
+    made.add_column("figure")
+    for heading in ("measured", "target", "baseline"):
+        made.add_column(heading, justify="right")
+    made.add_column("ok")
+    for outcome in report.outcomes:
+        for figure in outcome.figures:
+            met = {True: "[green]yes[/]", False: "[bold red]NO[/]", None: ""}[figure.met]
+            made.add_row(outcome.benchmark, figure.name, *_numbers(figure), met)
+        for note in outcome.notes:
+            made.add_row("", f"[dim]{note}[/]")
+    return made
+
+
+def _numbers(figure: Figure) -> tuple[str, str, str]:
+    sign = "≤" if figure.better == "lower" else "≥"
+    target = "" if figure.target is None else f"{sign} {figure.target:g} {figure.unit}"
+    baseline = "" if figure.baseline is None else f"{figure.baseline:.3g} {figure.unit}"
+    return f"{figure.value:.3g} {figure.unit}", target, baseline
+
+
+def main(arguments: list[str]) -> int:
+    """Run the chosen benchmarks; return 0 when every target was met."""
+    benchmarks = load()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    known = "; ".join(f"{name}: {each.SUMMARY}" for name, each in benchmarks.items())
+    parser.add_argument("names", nargs="*", metavar="benchmark", help=known)
+    chosen = parser.parse_args(arguments).names or list(benchmarks)
+    for name in chosen:
+        if name not in benchmarks:
+            parser.error(f"unknown benchmark {name!r}; there are {', '.join(benchmarks)}")
+    console = Console()
+    outcomes = []
+    for name in chosen:
+        console.print(f"[bold]{name}[/]: {benchmarks[name].SUMMARY}")
+        outcomes.append(benchmarks[name].run(console))
+        plot(outcomes[-1], RESULTS / f"{name}.png")
+    report = Report(
+        code_version=CODE_VERSION,
+        measured_at=datetime.now(UTC),
+        machine=Machine.this(),
+        outcomes=tuple(outcomes),
+    )
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "latest.json").write_text(report.model_dump_json(indent=2) + "\n")
+    console.print(table(report))
+    console.print("Kept in benchmarks/results/latest.json, plots beside it.")
+    missed = any(figure.met is False for outcome in outcomes for figure in outcome.figures)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
