@@ -19,8 +19,12 @@ ROOT = Path(__file__).resolve().parent.parent
 _PREFIXES = ("FACES_", "SCALER_", "WORKER_")
 # Of these, what clients, tests and the installer read; no Lambda or worker gets it.
 _KEPT_HERE = {"FACES_API_KEY", "FACES_URL", "FACES_TEST_DATA", "FACES_TORCH"}
-# The first photo is answered at once, and a laptop's worker stays for a while.
-_LOCAL_DEFAULTS = {"SCALER_MIN_INSTANCES": "1", "WORKER_IDLE_SECONDS": "300"}
+# The first photo is answered at once; a worker that is told to end does so soon.
+_LOCAL_DEFAULTS = {
+    "SCALER_MIN_INSTANCES": "1",
+    "WORKER_IDLE_SECONDS": "300",
+    "WORKER_POLL_SECONDS": "2",
+}
 
 
 def _port(default: int, alias: str, what: str) -> int:
