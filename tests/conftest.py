@@ -1,3 +1,7 @@
 """Fixtures live in tests/fixtures, a file a subject."""
 
-pytest_plugins = ["tests.fixtures.postgres"]
+pytest_plugins = [
+    "tests.fixtures.postgres",
+    "tests.fixtures.aws_emulator",
+    "tests.fixtures.worker_stack",
+]
