@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Self
 from pydantic import Field, model_validator
 
 from chalice_app.validation import validate
-from faces.contracts.base import Document, StoredDocument
+from faces.contracts.base import Document
 from faces.contracts.errors import InvalidInput
 from faces.contracts.jobs import DEFAULT_COLLECTION, CollectionName
+from faces.contracts.people import PersonDeleted
 from faces.contracts.results import Enrolment
 
 if TYPE_CHECKING:
@@ -53,13 +54,6 @@ class EnrolUnknown(Document):
             "external_id": self.external_id,
         }
         return {name: value for name, value in given.items() if value is not None}
-
-
-class PersonDeleted(StoredDocument):
-    """The answer to `DELETE /v1/people/{id}`; `faces` is how many went with the person."""
-
-    person_id: str
-    faces: int
 
 
 class _Where(Document):

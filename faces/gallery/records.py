@@ -8,6 +8,8 @@ from pydantic import AfterValidator, Field
 
 from faces.contracts.base import Document, StoredDocument
 from faces.contracts.jobs import PersonName
+from faces.contracts.people import Person as Person
+from faces.contracts.people import PersonPage as PersonPage
 from faces.contracts.results import FaceQuality
 
 
@@ -36,36 +38,6 @@ class NewPerson(Document):
     birthdate: date | None = None
     email: Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$"), Line] | None = None
     external_id: Annotated[str, Field(min_length=1, max_length=200), Line] | None = None
-
-
-class Person(StoredDocument):
-    """A person of a collection.
-
-    Attributes
-    ----------
-    faces : how many faces are enrolled.
-    created_at : UTC.
-    """
-
-    person_id: str
-    name: str
-    birthdate: date | None = None
-    email: str | None = None
-    external_id: str | None = None
-    faces: int
-    created_at: datetime
-
-
-class PersonPage(StoredDocument):
-    """Some people, by name.
-
-    Attributes
-    ----------
-    next_cursor : ask for the next page with it; None on the last page.
-    """
-
-    people: tuple[Person, ...]
-    next_cursor: str | None = None
 
 
 class StoredFace(StoredDocument):
