@@ -6,6 +6,7 @@ import signal
 import sys
 
 from rich.console import Console
+from rich.markup import escape
 
 from faces.contracts.settings import SettingsError
 from local_stack.service import LocalStackError
@@ -28,7 +29,9 @@ def main(arguments: list[str]) -> int:
     try:
         return run(given)
     except (LocalStackError, SettingsError) as error:
-        Console(stderr=True).print(f"[red]✗[/] {error}", highlight=False, soft_wrap=True)
+        Console(stderr=True).print(
+            f"[red]✗[/] {escape(str(error))}", highlight=False, soft_wrap=True
+        )
         return 1
     except KeyboardInterrupt:
         return 130

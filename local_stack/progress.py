@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import IO, Literal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress as RichProgress
 from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
@@ -88,9 +89,9 @@ class ConsoleProgress:
         self._tasks: dict[str, TaskID] = {}
         self._live = RichProgress(
             SpinnerColumn(finished_text="[green]✓"),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[detail]}"),
+            TextColumn("{task.fields[detail]}", style="dim", markup=False),
             console=self._console,
             transient=True,
         )
@@ -116,7 +117,9 @@ class ConsoleProgress:
 
     def _print_end(self, event: Event) -> None:
         if event.state == "failed":
-            self._live.console.print(f"[red]✗[/] {event.step}: {event.detail}", highlight=False)
+            self._live.console.print(
+                f"[red]✗[/] {event.step}: {escape(event.detail)}", highlight=False
+            )
         elif event.seconds >= SHOW_AFTER_SECONDS:
             self._live.console.print(
                 f"[green]✓[/] {event.step} [dim]{event.seconds:.1f} s[/]", highlight=False
