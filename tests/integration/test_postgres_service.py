@@ -75,7 +75,7 @@ def test_is_closed_to_others_and_safe_for_data(service: PostgresService) -> None
 
     with psycopg.connect(service.url) as connection:
         shown = {
-            name: connection.execute(f"SHOW {name}").fetchone()[0]  # type: ignore[index, arg-type]
+            name: connection.execute(f"SHOW {name}").fetchone()[0]  # type: ignore[index]
             for name in ("fsync", "full_page_writes", "synchronous_commit", "data_checksums")
         }
         superuser = connection.execute("SHOW is_superuser").fetchone()
