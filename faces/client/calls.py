@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from urllib.parse import quote, urlencode
 from xml.sax.saxutils import unescape
 
 import httpx
@@ -17,6 +18,7 @@ from faces.client.errors import ApiError, UnexpectedAnswer, UploadRefused
 from faces.client.photos import Photo
 from faces.contracts.errors import Problem
 from faces.contracts.jobs import JobCreated, JobKind, JobParams, JobView, UploadForm
+from faces.contracts.people import Person, PersonDeleted, PersonPage
 from faces.contracts.results import Enrolment
 
 T = TypeVar("T")
@@ -69,7 +71,7 @@ def upload(form: UploadForm, photo: Photo) -> Call[None]:
 
 def get_job(job_id: str) -> Call[JobView]:
     """Ask how a job stands."""
-    return Call("GET", f"/v1/jobs/{job_id}", _document(JobView))
+    return Call("GET", f"/v1/jobs/{quote(job_id, safe='')}", _document(JobView))
 
 
 def enroll_req_id(collection: str, req_id: str, person: Mapping[str, str]) -> Call[Enrolment]:
@@ -81,6 +83,28 @@ def enroll_req_id(collection: str, req_id: str, person: Mapping[str, str]) -> Ca
         json={"collection": collection, "req_id": req_id, **person},
         idempotent=False,
     )
+
+
+def list_people(collection: str, query: str | None, cursor: str | None) -> Call[PersonPage]:
+    """Ask for a page of people."""
+    asked = {"collection": collection, "query": query, "cursor": cursor}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return Call("GET", f"/v1/people?{urlencode(given)}", _document(PersonPage))
+
+
+def get_person(collection: str, person_id: str) -> Call[Person]:
+    """Ask for one person."""
+    return Call("GET", _person_url(collection, person_id), _document(Person))
+
+
+def delete_person(collection: str, person_id: str) -> Call[PersonDeleted]:
+    """Delete a person; a second time answers that nobody is there, so not sent twice."""
+    url = _person_url(collection, person_id)
+    return Call("DELETE", url, _document(PersonDeleted), idempotent=False)
+
+
+def _person_url(collection: str, person_id: str) -> str:
+    return f"/v1/people/{quote(person_id, safe='')}?{urlencode({'collection': collection})}"
 
 
 def health() -> Call[dict[str, object]]:

@@ -3,7 +3,7 @@
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from types import TracebackType
@@ -24,6 +24,7 @@ from faces.contracts.jobs import (
     JobState,
     JobView,
 )
+from faces.contracts.people import Person, PersonDeleted
 from faces.contracts.results import Enrolment, JobResult
 
 T = TypeVar("T")
@@ -204,22 +205,53 @@ class Client:
     def enroll_req_id(
         self,
         req_id: str,
-        name: str,
+        name: str | None = None,
         *,
+        person_id: str | None = None,
         collection: str = DEFAULT_COLLECTION,
         birthdate: date | None = None,
         email: str | None = None,
         external_id: str | None = None,
     ) -> Enrolment:
-        """Make a person of an unknown face of an earlier answer, without the photo."""
+        """Enrol an unknown face of an earlier answer, without sending the photo again.
+
+        Parameters
+        ----------
+        req_id : of the unknown face; can be used once, until it expires.
+        name : makes a new person, with birthdate, email and external_id where given.
+        person_id : adds the face to a person who is there.
+        """
         given = {
             "name": name,
+            "person_id": person_id,
             "birthdate": birthdate.isoformat() if birthdate else None,
             "email": email,
             "external_id": external_id,
         }
         person = {key: value for key, value in given.items() if value is not None}
         return self._perform(calls.enroll_req_id(collection, req_id, person))
+
+    def people(
+        self, *, collection: str = DEFAULT_COLLECTION, query: str | None = None
+    ) -> Iterator[Person]:
+        """Yield the people of a collection by name, those whose name holds `query`."""
+        cursor = None
+        while True:
+            page = self._perform(calls.list_people(collection, query, cursor))
+            yield from page.people
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def person(self, person_id: str, *, collection: str = DEFAULT_COLLECTION) -> Person:
+        """Return one person; raises ApiError `unknown_person` where there is none."""
+        return self._perform(calls.get_person(collection, person_id))
+
+    def delete_person(
+        self, person_id: str, *, collection: str = DEFAULT_COLLECTION
+    ) -> PersonDeleted:
+        """Delete a person with all faces."""
+        return self._perform(calls.delete_person(collection, person_id))
 
     def health(self) -> dict[str, object]:
         """Return what the service says of itself; raises when it does not answer."""

@@ -9,6 +9,7 @@ import httpx
 from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.ids import new_id
 from faces.contracts.jobs import JobCreated, JobState, JobView, UploadForm
+from faces.contracts.people import Person, PersonDeleted, PersonPage
 from faces.contracts.results import Enrolment, JobResult
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -31,6 +32,10 @@ class FakeService:
         self.faults: list[httpx.Response | httpx.TransportError] = []
         self.job_id = new_id()
         self.views = [self.view(JobState.QUEUED), self.view(JobState.SUCCEEDED, faces=True)]
+        self.people = [
+            Person(person_id=new_id(), name=name, faces=1, created_at=NOW)
+            for name in ("Ann", "Bob", "Zoë")
+        ]
         self.s3_answer = httpx.Response(204)
 
     @property
@@ -72,9 +77,32 @@ class FakeService:
             name = json.loads(request.content)["name"]
             enrolment = Enrolment(person_id=new_id(), face_id=new_id(), name=name)
             return httpx.Response(201, text=enrolment.model_dump_json())
+        if route == ("GET", "/v1/people"):
+            return self._page(request)
+        if route == ("DELETE", f"/v1/people/{self.people[0].person_id}"):
+            deleted = PersonDeleted(person_id=self.people.pop(0).person_id, faces=1)
+            return httpx.Response(200, text=deleted.model_dump_json())
+        if request.url.path.startswith("/v1/people/"):
+            return self._person(request)
         if route == ("GET", "/health"):
             return httpx.Response(200, json={"status": "ok"})
         return problem(ErrorCode.UNKNOWN_ROUTE)
+
+    def _page(self, request: httpx.Request) -> httpx.Response:
+        """Answer one person a page."""
+        start = int(request.url.params.get("cursor", "0"))
+        more = start + 1 < len(self.people)
+        page = PersonPage(
+            people=tuple(self.people[start : start + 1]),
+            next_cursor=str(start + 1) if more else None,
+        )
+        return httpx.Response(200, text=page.model_dump_json())
+
+    def _person(self, request: httpx.Request) -> httpx.Response:
+        for person in self.people:
+            if request.url.path.endswith(person.person_id):
+                return httpx.Response(200, text=person.model_dump_json())
+        return problem(ErrorCode.UNKNOWN_PERSON)
 
     def _created(self) -> httpx.Response:
         form = UploadForm(

@@ -269,3 +269,26 @@ def test_the_contracts_never_load_httpx() -> None:
         "assert 'httpx' in sys.modules and Client.__name__ == 'Client'\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_people_come_from_all_pages(client: Client, service: FakeService) -> None:
+    names = [person.name for person in client.people(collection="team a", query="o&")]
+    assert names == ["Ann", "Bob", "Zoë"]
+    for request in service.requests:
+        assert request.url.params["collection"] == "team a"
+        assert request.url.params["query"] == "o&"
+
+
+def test_a_person_is_read_and_deleted(client: Client, service: FakeService) -> None:
+    ann = service.people[0]
+    assert client.person(ann.person_id) == ann
+    assert client.delete_person(ann.person_id).faces == 1
+    with pytest.raises(ApiError) as caught:
+        client.person(ann.person_id)
+    assert caught.value.code is ErrorCode.UNKNOWN_PERSON
+
+
+def test_ids_cannot_change_the_address(client: Client, service: FakeService) -> None:
+    with pytest.raises(ApiError):
+        client.person("../jobs?x=1")
+    assert service.requests[0].url.raw_path.startswith(b"/v1/people/..%2Fjobs%3Fx%3D1?")
