@@ -10,9 +10,11 @@ import json
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from faces.contracts.names import StackNames
 
 ROOT = Path(__file__).resolve().parent.parent
 # Paths below vendor/ that no Lambda imports.
@@ -20,6 +22,19 @@ _LEFT_OUT = {Path("faces/client")}
 _PLACEHOLDER = re.compile(r"\$\{(STACK|STAGE|REGION|ACCOUNT|PARTITION)\}")
 # A package of dependencies weighs 10 MB; the one before stays for going back.
 _KEPT_PACKAGES = 2
+# Lambda's own network interfaces; these actions know no resources that could be named
+# (Lambda developer guide, "Giving Lambda functions access to resources in a VPC").
+_LIVE_IN_VPC = {
+    "Sid": "LiveInVpc",
+    "Effect": "Allow",
+    "Action": [
+        "ec2:CreateNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeSubnets",
+    ],
+    "Resource": "*",
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +47,10 @@ class Place:
     account: str
     partition: str = "aws"
 
+    @property
+    def names(self) -> StackNames:
+        return StackNames(self.stack)
+
     def fill(self, text: str) -> str:
         """Return `text` with `${STACK}` and the like filled in."""
         return _PLACEHOLDER.sub(lambda found: str(getattr(self, found[1].lower())), text)
@@ -39,10 +58,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Network:
-    """Subnets and security groups for Lambdas that live in a VPC; both or neither."""
+    """Subnets and security groups for Lambdas that live in a VPC."""
 
-    subnet_ids: Sequence[str] = field(default=())
-    security_group_ids: Sequence[str] = field(default=())
+    subnet_ids: Sequence[str]
+    security_group_ids: Sequence[str]
 
 
 class Project:
@@ -92,8 +111,11 @@ class Project:
     ) -> None:
         target = self.folder / ".chalice"
         target.mkdir(exist_ok=True)
-        for policy in sorted((self._source / ".chalice").glob("policy-*.json")):
-            (target / policy.name).write_text(place.fill(policy.read_text()))
+        for path in sorted((self._source / ".chalice").glob("policy-*.json")):
+            policy = json.loads(place.fill(path.read_text()))
+            if network is not None:
+                policy["Statement"].append(_LIVE_IN_VPC)
+            (target / path.name).write_text(json.dumps(policy, indent=2))
         config = json.loads(place.fill((self._source / ".chalice" / "config.json").read_text()))
         stage = config["stages"][place.stage]
         # Decorators read the stack's name at import, where per-function variables are missing.

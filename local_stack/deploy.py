@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError
 from faces.contracts.names import StackNames
 from local_stack.build import ROOT, Network, Place, Project
 from local_stack.emulator import ROOT_CREDENTIALS, root_session
+from local_stack.resume import resume_jobs
 from local_stack.service import LocalStackError
 
 if TYPE_CHECKING:
@@ -106,9 +107,15 @@ def deploy_app(
     place = _place(session, endpoint_url, stack, stage)
     functions = {name: value for name, value in environment.items() if name not in _RESERVED}
     project.make(place, {**functions, "FACES_STACK": stack}, network)
-    if not _still_there(session, endpoint_url, project, stage):
+    anew = not _still_there(session, endpoint_url, project, stage)
+    if anew:
         project.forget(stage)
     _chalice(project, endpoint_url, place, functions, ["deploy", "--stage", stage], say)
+    if anew and endpoint_url is not None:
+        queues = session.client("sqs", endpoint_url=endpoint_url)
+        objects = session.client("s3", endpoint_url=endpoint_url)
+        resumed = resume_jobs(objects, queues, place.names)
+        say(f"{resumed} unanswered jobs put back on the queue")
     return _api_url(project, endpoint_url, stage)
 
 
@@ -308,6 +315,9 @@ def _chalice(
         **(emulated if endpoint_url else {}),
         "AWS_DEFAULT_REGION": place.region,
         "FACES_STACK": place.stack,
+        "PIP_CONSTRAINT": str(ROOT / "requirements" / "constraints.txt"),
+        # Shared by all state folders: tests and demos start with fresh ones.
+        "FACES_SHELF": str(ROOT / ".local" / "site-packages"),
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONUNBUFFERED": "1",
     }

@@ -21,8 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 REGION = "us-east-1"
 ACCOUNT = "000000000000"
 ROOT_CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-# Sessions of a role last 12 hours at most (IAM user guide, "AssumeRole").
-_SESSION_SECONDS = 43_200
+# On AWS a session ends after 12 hours at most and an instance renews its own; the emulator
+# grants what is asked, so that a worker may stay as long as the stack does.
+_SESSION_SECONDS = 30 * 86_400
 # Lambdas inherit the emulator's environment, so it holds nothing that AWS would not give
 # them: a PYTHONPATH into the checkout would hide a module missing from the package.
 _INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TZ")
@@ -48,6 +49,9 @@ def emulator_environment(
         "IOT_MTLS_ENABLED": "0",
         "SFTP_ENABLED": "0",
         "PYTHONUNBUFFERED": "1",
+        # Objects survive; queues, functions and everything else begin anew with each start.
+        "S3_PERSIST": "1",
+        "S3_DATA_DIR": str(state_dir / "s3"),
         # Unpacked Lambda packages land here and are removed at the next start.
         "TMPDIR": str(state_dir / "tmp"),
     }
@@ -89,7 +93,7 @@ def emulator_service(
         name="AWS emulator",
         argv=[str(python), str(ROOT / "local_stack" / "emulator_app.py"), "--port", str(port)],
         env=emulator_environment(port, ec2_endpoint, state_dir),
-        cwd=state_dir if state_dir.is_dir() else ROOT,
+        cwd=state_dir,
         log=log,
         ready=lambda: _answers(f"{endpoint(port)}/_ministack/ready"),
     )
@@ -107,7 +111,7 @@ def root_session(region: str = REGION) -> boto3.session.Session:
 def worker_credentials(endpoint_url: str, stack: str) -> dict[str, str]:
     """Return AWS_* variables that give a process the permissions of a worker instance.
 
-    On EC2 the instance profile does this. The session ends after 12 hours.
+    On EC2 the instance profile does this.
     """
     sts = root_session().client("sts", endpoint_url=endpoint_url)
     session = sts.assume_role(

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -96,21 +97,51 @@ def compatible_patch(operations: Iterable[Mapping[str, Any]]) -> list[dict[str, 
     return result
 
 
+class ShelvedObjects:
+    """Objects of the run before, given back to their buckets once these exist again.
+
+    ministack reads persisted objects into buckets of its own making, and CloudFormation
+    then refuses to create buckets that exist. So what was read is taken away at the start
+    and handed back when CloudFormation has made a bucket of the same name.
+
+    Parameters
+    ----------
+    buckets : ministack's buckets by account and name; emptied.
+    """
+
+    def __init__(self, buckets: dict[Any, dict[str, Any]]) -> None:
+        self._buckets = buckets
+        self._waiting = dict(buckets)
+        buckets.clear()
+
+    def give_back(self) -> None:
+        """Fill every bucket that exists by now; cheap when nothing waits."""
+        for name in [name for name in self._waiting if name in self._buckets]:
+            before = self._waiting.pop(name)["objects"]
+            now = self._buckets[name]["objects"]
+            now.update({key: record for key, record in before.items() if key not in now})
+
+
 class ChaliceGateway:
     """ASGI middleware that expands what ministack's API Gateway does not know.
 
     Parameters
     ----------
     application : ministack's ASGI application.
+    before_each : called before every request.
     """
 
-    def __init__(self, application: Application) -> None:
+    def __init__(
+        self, application: Application, before_each: Callable[[], None] = lambda: None
+    ) -> None:
         self._application = application
+        self._before_each = before_each
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
+        self._before_each()
         scope = _over_tls(scope)
         handler = self._handler(scope)
         if handler is None:
@@ -168,12 +199,12 @@ class ChaliceGateway:
 
     async def _empty(self, scope: Scope, path: str) -> None:
         """Delete every resource and method of an API but its root resource."""
-        for resource in await self._resources(scope, path):
-            where = f"{path}/resources/{resource['id']}"
-            if resource["path"] != "/":
+        for item in await self._resources(scope, path):
+            where = f"{path}/resources/{item['id']}"
+            if item["path"] != "/":
                 await self._call(scope, "DELETE", where)
                 continue
-            for method in resource.get("resourceMethods", {}):
+            for method in item.get("resourceMethods", {}):
                 await self._call(scope, "DELETE", f"{where}/methods/{method}")
 
     async def _fill(self, scope: Scope, api_id: str, swagger: Mapping[str, Any]) -> None:
@@ -334,15 +365,17 @@ async def serve(port: int) -> None:
     from hypercorn.config import Config
     from ministack.app import app as ministack_app
     from ministack.core import hypercorn_compat
+    from ministack.services import s3
 
     hypercorn_compat.install()
+    shelved = ShelvedObjects(s3._buckets._data)
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
     config.keep_alive_timeout = 75
     config.graceful_timeout = _GRACEFUL_SECONDS
     config.errorlog = "-"
     async with _ends_on_signal() as ended:
-        application: Any = ChaliceGateway(ministack_app)
+        application: Any = ChaliceGateway(ministack_app, shelved.give_back)
         await hypercorn_serve(application, config, shutdown_trigger=ended)
 
 
@@ -350,6 +383,9 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description="AWS emulator, ready for chalice deploy")
     parser.add_argument("--port", type=int, required=True)
     guard_process_group()
+    # Each warm Lambda and each client holds a few files.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     asyncio.run(serve(parser.parse_args(arguments).port))
 
 
