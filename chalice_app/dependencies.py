@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from faces.gallery.gallery import Gallery
 
 # A request has 29 s at API Gateway; a client that hangs must leave time for an answer.
-_CLIENT = Config(
-    connect_timeout=2,
-    read_timeout=8,
-    retries={"mode": "standard", "total_max_attempts": 3},
-    signature_version="s3v4",
+SQS_CLIENT = Config(
+    connect_timeout=2, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 3}
 )
+# Without these two, upload forms of every region name S3's global address. That answers a
+# POST to a young bucket elsewhere with a redirect, which a form cannot follow.
+S3_CLIENT = SQS_CLIENT.merge(Config(signature_version="s3v4", s3={"addressing_style": "virtual"}))
 
 
 def utc_now() -> datetime:
@@ -49,12 +49,11 @@ class Context:
 
     @cached_property
     def s3(self) -> "S3Client":
-        return boto3.client("s3", region_name=self.settings.region, config=_CLIENT)
+        return boto3.client("s3", region_name=self.settings.region, config=S3_CLIENT)
 
     @cached_property
     def sqs(self) -> "SQSClient":
-        config = _CLIENT.merge(Config(signature_version="v4"))
-        return boto3.client("sqs", region_name=self.settings.region, config=config)
+        return boto3.client("sqs", region_name=self.settings.region, config=SQS_CLIENT)
 
     @cached_property
     def objects(self) -> Objects:
