@@ -4,7 +4,7 @@ PY := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down bench lint fmt deploy clean install-demo install-dev
+.PHONY: help demo test up down status bench lint fmt docs clean install-demo install-dev
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -18,28 +18,36 @@ install-dev:
 demo: install-demo  ## play the main job on a real photo, from upload to answer
 	@$(PY) -m local_stack demo
 
-test: install-dev  ## run every test
+test: install-dev  ## run every test; ARGS="tests/unit -k retry" runs some
 	@$(PY) -m pytest $(ARGS)
 
 up: install-demo  ## start the local stack and leave it running
 	@$(PY) -m local_stack up
 
-down: install-demo  ## stop the local stack
-	@$(PY) -m local_stack down
+# Stopping must work without a network, so nothing is installed for it.
+down:  ## stop the local stack
+	@if [ -x $(PY) ]; then $(PY) -m local_stack down; else echo "Nothing is installed."; fi
 
-bench: install-dev  ## run the benchmarks
-	@$(PY) -m benchmarks
+status: install-demo  ## list the parts of the local stack
+	@$(PY) -m local_stack status
 
-lint: install-dev  ## ruff, mypy, cfn-lint, shellcheck
+bench: install-dev  ## run the benchmarks; ARGS=end-to-end runs one
+	@$(PY) -m benchmarks $(ARGS)
+
+lint: install-dev  ## ruff, mypy --strict, cfn-lint, shellcheck
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy .
 	@.venv/bin/cfn-lint infra/*.yaml
-	@.venv/bin/shellcheck .ci/run
+	@git ls-files '*.sh' .ci/run | xargs .venv/bin/shellcheck
 
 fmt: install-dev  ## format the code
 	@$(PY) -m ruff format .
 	@$(PY) -m ruff check --fix .
 
-clean:  ## remove everything that was installed or written
+docs: install-dev  ## write docs/settings.md from the code
+	@$(PY) -m docs.settings_table
+
+clean: down  ## stop the local stack and remove everything that was installed or written
 	rm -rf .venv .venv-emulator .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf benchmarks/results .chalice/deployed .chalice/deployments
