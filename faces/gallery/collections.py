@@ -1,9 +1,12 @@
 """Tenants and collections."""
 
 import re
+from datetime import UTC
 
 from faces.contracts.errors import ErrorCode, FacesError, InvalidInput
+from faces.contracts.jobs import DEFAULT_COLLECTION, DEFAULT_TENANT
 from faces.gallery.database import Connection
+from faces.gallery.records import CollectionInfo
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
@@ -34,3 +37,40 @@ def find(connection: Connection, tenant: str, collection: str) -> int:
         if row:
             return int(row[0])
     raise FacesError(ErrorCode.UNKNOWN_COLLECTION)
+
+
+def of_tenant(connection: Connection, tenant: str) -> list[CollectionInfo]:
+    """Return a tenant's collections by name; none for a tenant that has none."""
+    if not _NAME.fullmatch(tenant):
+        return []
+    rows = connection.execute(
+        """
+        SELECT name, created_at,
+               (SELECT count(*) FROM people WHERE people.collection_id = c.collection_id),
+               (SELECT count(*) FROM faces WHERE faces.collection_id = c.collection_id)
+        FROM collections c WHERE tenant = %s ORDER BY name
+        """,
+        [tenant],
+    ).fetchall()
+    return [
+        CollectionInfo(
+            collection=name, created_at=created_at.astimezone(UTC), people=people, faces=faces
+        )
+        for name, created_at, people, faces in rows
+    ]
+
+
+def delete(connection: Connection, tenant: str, collection: str) -> None:
+    """Delete a collection with all people and faces; runs in a transaction.
+
+    Raises
+    ------
+    FacesError
+        `unknown_collection`; InvalidInput for the one that is always there.
+    """
+    if (tenant, collection) == (DEFAULT_TENANT, DEFAULT_COLLECTION):
+        raise InvalidInput("collection", "the default collection always stays")
+    collection_id = find(connection, tenant, collection)
+    connection.execute("SELECT lock_feed()")
+    # The foreign keys take all that is in it along; the triggers tell the feed.
+    connection.execute("DELETE FROM collections WHERE collection_id = %s", [collection_id])

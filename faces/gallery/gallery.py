@@ -6,9 +6,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from faces.contracts.results import Candidate, Enrolment, FaceQuality
-from faces.gallery import collections, enrolment, maintenance, people
+from faces.gallery import collections, corrections, enrolment, maintenance, people
 from faces.gallery.database import Connection, ConnectionSource
-from faces.gallery.records import NewPerson, Person, PersonPage, Purged, StoredFace
+from faces.gallery.records import (
+    CollectionInfo,
+    NewPerson,
+    Person,
+    PersonPage,
+    PersonUpdate,
+    Purged,
+    StoredFace,
+)
 
 if TYPE_CHECKING:
     from faces.gallery.vectors import Changes, Embeddings, Snapshot, UnmatchedFace
@@ -228,6 +236,64 @@ class Gallery:
         """Delete a person with all faces and return how many; FacesError `unknown_person`."""
         with self._transaction() as connection:
             return people.delete(connection, tenant, collection, person_id)
+
+    def update_person(
+        self, tenant: str, collection: str, person_id: str, update: PersonUpdate
+    ) -> Person:
+        """Change what `update` names and return the person as it is then.
+
+        Raises
+        ------
+        FacesError
+            `unknown_person`, `duplicate_person`.
+        """
+        with self._transaction() as connection:
+            return corrections.update_person(connection, tenant, collection, person_id, update)
+
+    def merge_people(self, tenant: str, collection: str, *, keep: str, merge: str) -> Person:
+        """Make one person of two (ids) and return it: all faces, the name of `keep`.
+
+        Birthdate, e-mail and external id come over where `keep` has none.
+
+        Raises
+        ------
+        FacesError
+            `unknown_person`; InvalidInput when both are the same.
+        """
+        with self._transaction() as connection:
+            return corrections.merge_people(connection, tenant, collection, keep, merge)
+
+    def move_face(self, tenant: str, collection: str, face_id: str, person_id: str) -> Person:
+        """Give a face to another person of the collection, who is returned.
+
+        Raises
+        ------
+        FacesError
+            `unknown_face`, `unknown_person`.
+        """
+        with self._transaction() as connection:
+            return corrections.move_face(connection, tenant, collection, face_id, person_id)
+
+    def delete_face(self, tenant: str, collection: str, face_id: str) -> None:
+        """Delete a face; its person stays, even without faces; FacesError `unknown_face`."""
+        with self._transaction() as connection:
+            corrections.delete_face(connection, tenant, collection, face_id)
+
+    def list_collections(self, tenant: str) -> list[CollectionInfo]:
+        """Return a tenant's collections by name; none for a tenant that has none."""
+        with self._connections() as connection:
+            return collections.of_tenant(connection, tenant)
+
+    def delete_collection(self, tenant: str, collection: str) -> None:
+        """Delete a collection with all people and faces.
+
+        Raises
+        ------
+        FacesError
+            `unknown_collection`; InvalidInput for `default` of `default`, which stays.
+        """
+        with self._transaction() as connection:
+            collections.delete(connection, tenant, collection)
 
     def purge_expired(self, now: datetime) -> Purged:
         """Delete unknown faces that have expired, and feed rows older than a day."""

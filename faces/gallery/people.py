@@ -2,6 +2,8 @@
 
 import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC
 from uuid import UUID
 
@@ -126,8 +128,6 @@ def find_or_make(
 ) -> tuple[str, str]:
     """Return id and name of the person, who is made if new; runs in a transaction.
 
-    A person who was there stays until the transaction ends: a deletion waits for it.
-
     Raises
     ------
     FacesError
@@ -135,10 +135,21 @@ def find_or_make(
     """
     if isinstance(person, NewPerson):
         return _make(connection, collection_id, person), person.name
+    return require(connection, collection_id, person)
+
+
+def require(connection: Connection, collection_id: int, person_id: str) -> tuple[str, str]:
+    """Return id and name of a person, who stays until the transaction ends.
+
+    Raises
+    ------
+    FacesError
+        `unknown_person`.
+    """
     row = connection.execute(
         "SELECT person_id, name FROM people WHERE collection_id = %s AND person_id = %s "
         "FOR KEY SHARE",
-        [collection_id, parse_id(person, unknown=ErrorCode.UNKNOWN_PERSON)],
+        [collection_id, parse_id(person_id, unknown=ErrorCode.UNKNOWN_PERSON)],
     ).fetchone()
     if row is None:
         raise FacesError(ErrorCode.UNKNOWN_PERSON)
@@ -147,7 +158,7 @@ def find_or_make(
 
 def _make(connection: Connection, collection_id: int, person: NewPerson) -> str:
     person_id = new_id()
-    try:
+    with duplicates_told():
         connection.execute(
             "INSERT INTO people (person_id, collection_id, name, birthdate, email, external_id) "
             "VALUES (%s, %s, %s, %s, %s, %s)",
@@ -160,12 +171,19 @@ def _make(connection: Connection, collection_id: int, person: NewPerson) -> str:
                 person.external_id,
             ],
         )
+    return person_id
+
+
+@contextmanager
+def duplicates_told() -> Iterator[None]:
+    """Turn the database's refusal into FacesError `duplicate_person` with the field at fault."""
+    try:
+        yield
     except psycopg.errors.UniqueViolation as error:
         field = _UNIQUE_INDEXES.get(error.diag.constraint_name or "")
         if field is None:
             raise
         raise FacesError(ErrorCode.DUPLICATE_PERSON, field=field) from None
-    return person_id
 
 
 def _person(row: TupleRow) -> Person:

@@ -24,6 +24,11 @@ def _one_line(text: str) -> str:
 Line = AfterValidator(_one_line)
 
 
+Name = Annotated[PersonName, Line]
+Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$"), Line]
+ExternalId = Annotated[str, Field(min_length=1, max_length=200), Line]
+
+
 class NewPerson(Document):
     """A person to be made.
 
@@ -34,10 +39,29 @@ class NewPerson(Document):
     external_id : the client's own key of the person; unique in the collection.
     """
 
-    name: Annotated[PersonName, Line]
+    name: Name
     birthdate: date | None = None
-    email: Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$"), Line] | None = None
-    external_id: Annotated[str, Field(min_length=1, max_length=200), Line] | None = None
+    email: Email | None = None
+    external_id: ExternalId | None = None
+
+
+class PersonUpdate(Document):
+    """What to change of a person: the fields that are given; None empties one."""
+
+    # The default is never stored: only fields that were given are.
+    name: Name = ""
+    birthdate: date | None = None
+    email: Email | None = None
+    external_id: ExternalId | None = None
+
+
+class CollectionInfo(StoredDocument):
+    """A collection of a tenant; `created_at` in UTC."""
+
+    collection: str
+    people: int
+    faces: int
+    created_at: datetime
 
 
 class StoredFace(StoredDocument):
