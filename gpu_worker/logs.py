@@ -52,5 +52,6 @@ def set_up_logging(level: str, **fixed: str) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter(**fixed))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.captureWarnings(True)  # as lines of JSON, too
     for noisy in ("botocore", "boto3", "urllib3", "PIL"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(level)))

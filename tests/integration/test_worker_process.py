@@ -1,6 +1,5 @@
 """`python -m gpu_worker` as it runs on an instance: real networks, database and queues."""
 
-import io
 import json
 import os
 import signal
@@ -12,27 +11,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import skimage.data
-from PIL import Image
 
 from faces.contracts.errors import ErrorCode
 from faces.contracts.jobs import ContentType, JobKind, JobParams, JobRequest, JobState
 from faces.gallery.gallery import Gallery
 from faces.gallery.records import NewPerson
-from gpu_worker.backends.base import ModelUnusableError, RgbImage
+from gpu_worker.backends.base import ModelUnusableError
 from gpu_worker.weights import ensure_weights, weights_path
+from tests.fixtures.photos import encoded, public_photo
 from tests.fixtures.worker_stack import WorkerStack
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 90.0
 
 pytestmark = pytest.mark.weights
-
-
-def jpeg(pixels: RgbImage, quality: int = 90) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    return file.getvalue()
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
@@ -108,9 +100,9 @@ def start_worker(
 def test_from_unknown_to_recognised(
     worker_stack: WorkerStack, start_worker: StartWorker, gallery: Gallery
 ) -> None:
-    astronaut = skimage.data.astronaut()
-    unknown = worker_stack.submit(jpeg(astronaut), JobRequest(file_name="astronaut.jpg"))
-    nobody = worker_stack.submit(jpeg(skimage.data.coffee()), JobRequest())
+    astronaut = public_photo("astronaut")
+    unknown = worker_stack.submit(encoded(astronaut), JobRequest(file_name="astronaut.jpg"))
+    nobody = worker_stack.submit(encoded(public_photo("coffee")), JobRequest())
     no_photo = worker_stack.submit(b"%PDF-1.7 no photo", JobRequest())
     worker = start_worker(WORKER_IDLE_SECONDS="15")
     wait_until(lambda: worker_stack.results() == 3, START_SECONDS, "three results")
@@ -134,17 +126,17 @@ def test_from_unknown_to_recognised(
         person=NewPerson(name="Eileen Collins"),
     )
     other = np.ascontiguousarray(astronaut[:400, ::-1])
-    known = worker_stack.submit(jpeg(other, quality=60), JobRequest())
+    known = worker_stack.submit(encoded(other, quality=60), JobRequest())
     enroll = worker_stack.submit(
-        jpeg(astronaut),
+        encoded(astronaut),
         JobRequest(kind=JobKind.ENROLL, params=JobParams(person_id=enrolment.person_id)),
     )
     verify = worker_stack.submit(
-        jpeg(astronaut),
+        encoded(astronaut),
         JobRequest(kind=JobKind.VERIFY, params=JobParams(person_id=enrolment.person_id)),
     )
     wrong_type = worker_stack.submit(
-        jpeg(astronaut), JobRequest(kind=JobKind.DETECT, content_type=ContentType.PNG)
+        encoded(astronaut), JobRequest(kind=JobKind.DETECT, content_type=ContentType.PNG)
     )
     wait_until(lambda: worker_stack.results() == 7, 60, "seven results")
 
@@ -182,7 +174,7 @@ def test_a_stopped_worker_gives_back_what_it_did_not_begin(
     worker_stack: WorkerStack, start_worker: StartWorker
 ) -> None:
     rng = np.random.default_rng(7)
-    slow = jpeg(rng.integers(0, 255, (3000, 3000, 3), dtype=np.uint8))
+    slow = encoded(rng.integers(0, 255, (3000, 3000, 3), dtype=np.uint8))
     jobs = [worker_stack.submit(slow, JobRequest(kind=JobKind.DETECT)) for _ in range(6)]
     worker = start_worker()
     wait_until(lambda: worker_stack.results() >= 1, START_SECONDS, "one result")
@@ -199,7 +191,7 @@ def test_a_killed_worker_changes_nothing(
     worker_stack: WorkerStack, start_worker: StartWorker, gallery: Gallery
 ) -> None:
     request = JobRequest(kind=JobKind.ENROLL, params=JobParams(person_name="Eileen Collins"))
-    photo = jpeg(skimage.data.astronaut())
+    photo = encoded(public_photo("astronaut"))
     jobs = [worker_stack.submit(photo, request) for _ in range(8)]
     first = start_worker()
     wait_until(lambda: worker_stack.results() >= 2, START_SECONDS, "two results")

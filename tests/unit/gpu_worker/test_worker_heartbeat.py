@@ -1,0 +1,97 @@
+"""Messages in hand stay hidden; a worker that hangs is noticed."""
+
+import threading
+
+from gpu_worker.heartbeat import Heartbeat
+from gpu_worker.queue import Received
+from tests.fixtures.worker_fakes import FakeQueue
+
+
+def message(receipt: str) -> Received:
+    return Received(f"m-{receipt}", receipt, "", 1)
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_extends_what_is_held_until_it_is_dropped() -> None:
+    queue = FakeQueue()
+    heartbeat = Heartbeat(queue, 60, on_stuck=lambda: None)
+    heartbeat.beat()
+    heartbeat.hold([message("a"), message("b")])
+    heartbeat.beat()
+    heartbeat.drop(message("a"))
+    heartbeat.beat()
+    heartbeat.drop(message("b"))
+    heartbeat.beat()
+    assert queue.extended == [["a", "b"], ["b"]]
+
+
+def test_a_lost_message_is_not_extended_again() -> None:
+    queue = FakeQueue(lost={"a"})
+    heartbeat = Heartbeat(queue, 60, on_stuck=lambda: None)
+    heartbeat.hold([message("a"), message("b")])
+    heartbeat.beat()
+    heartbeat.beat()
+    assert queue.extended == [["a", "b"], ["b"]]
+
+
+def test_survives_an_outage() -> None:
+    queue = FakeQueue(away=True)
+    heartbeat = Heartbeat(queue, 60, on_stuck=lambda: None)
+    heartbeat.hold([message("a")])
+    heartbeat.beat()
+    queue.away = False
+    heartbeat.beat()
+    assert queue.extended == [["a"]]
+
+
+def test_a_worker_without_progress_is_reported_and_its_messages_let_go() -> None:
+    queue, clock, stuck = FakeQueue(), Clock(), list[float]()
+    heartbeat = Heartbeat(
+        queue, 60, on_stuck=lambda: stuck.append(clock.now), stuck_seconds=300, clock=clock
+    )
+    heartbeat.hold([message("a"), message("b")])
+    clock.now = 300
+    heartbeat.beat()
+    heartbeat.drop(message("a"))  # progress
+    clock.now = 600
+    heartbeat.beat()
+    assert (stuck, len(queue.extended)) == ([], 2)
+    clock.now = 601
+    heartbeat.beat()
+    assert (stuck, len(queue.extended)) == ([601], 2)
+
+
+def test_an_idle_worker_never_counts_as_stuck() -> None:
+    clock, stuck = Clock(), list[int]()
+    heartbeat = Heartbeat(
+        FakeQueue(), 60, on_stuck=lambda: stuck.append(1), stuck_seconds=300, clock=clock
+    )
+    clock.now = 10_000
+    heartbeat.beat()
+    heartbeat.hold([message("a")])
+    heartbeat.beat()
+    assert stuck == []
+
+
+def test_beats_in_a_thread_and_ends_with_the_block() -> None:
+    beaten = threading.Event()
+
+    class Queue(FakeQueue):
+        def extend(self, messages: object) -> list[Received]:
+            beaten.set()
+            return []
+
+    heartbeat = Heartbeat(Queue(), visibility_seconds=0, on_stuck=lambda: None)
+    before = threading.active_count()
+    with heartbeat.running():
+        heartbeat.hold([message("a")])
+        assert beaten.wait(10)
+    assert threading.active_count() == before
