@@ -85,7 +85,6 @@ class PostgresService:
             server does not come up.
         """
         self.stop()
-        require_free_port(self._port, self.name, "POSTGRES_PORT")
         account = _server_account(self._state_dir)
         cluster = _cluster_folder(self._state_dir, account)
         programs = _programs(cluster, account)
@@ -94,6 +93,7 @@ class PostgresService:
             self._make_cluster(data, programs, account)
         _check_version(data)
         _end_leftovers(data)
+        require_free_port(self._port, self.name, "POSTGRES_PORT")
         self._child = ChildProcess(
             name=self.name,
             argv=[str(programs / "postgres"), "-D", str(data), *self._options()],

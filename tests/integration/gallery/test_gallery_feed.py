@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from faces.contracts.errors import FacesError
+from faces.contracts.errors import FacesError, TransientError
 from faces.contracts.ids import new_id
 from faces.gallery import feed
 from faces.gallery.database import KeptConnection, connect
@@ -211,6 +211,25 @@ def test_a_slow_writer_holds_back_the_next_one(database_url: str, follower: Foll
         face_id = quick.result().face_id
     follower.follow()
     assert face_id in follower.faces
+
+
+def test_who_waits_too_long_for_the_feed_may_try_again(gallery: Gallery, database_url: str) -> None:
+    job_id = new_id()
+    with connect(database_url) as holder, holder.transaction():
+        holder.execute("SELECT lock_feed()")
+        with pytest.raises(TransientError):
+            enroll(gallery, NewPerson(name="Ada"), vector(1), job_id=job_id)
+    enroll(gallery, NewPerson(name="Ada"), vector(1), job_id=job_id)
+    assert len(gallery.list_people(**HERE).people) == 1
+
+
+def test_a_client_that_vanished_does_not_hold_the_feed(database_url: str) -> None:
+    limit = "SELECT current_setting('idle_in_transaction_session_timeout')"
+    with connect(database_url) as connection:
+        with connection.transaction():
+            connection.execute("SELECT lock_feed()")
+            assert connection.execute(limit).fetchone() == ("10s",)
+        assert connection.execute(limit).fetchone() == ("0",)
 
 
 def _waits_for_the_feed(connection: "psycopg.Connection[tuple[object, ...]]") -> bool:
