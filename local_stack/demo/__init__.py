@@ -6,6 +6,7 @@ The stack takes free ports and a folder of its own, so a demo does not meet a st
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,7 +39,7 @@ def run(environ: Mapping[str, str] | None = None, console: Console | None = None
         Saying in a sentence what is missing, or what did not start or answer.
     """
     environ = os.environ if environ is None else environ
-    console = console or Console()
+    console = console or _console()
     try:
         data = _test_data(environ, console)
         _check_weights(environ, console)
@@ -46,12 +47,14 @@ def run(environ: Mapping[str, str] | None = None, console: Console | None = None
     except ModelUnusableError as error:
         raise LocalStackError(str(error)) from None
     except ClientError as error:
-        raise LocalStackError(f"The demo ended early: {error}") from error
+        raise LocalStackError(
+            f"The demo ended early: {error}. The parts' logs are in .local/demo/logs."
+        ) from error
 
 
 def _play(environ: Mapping[str, str], console: Console, folder: Path, data: TestData | None) -> int:
     steps: list[Step] = []
-    _remove_old_pictures(folder)
+    _remove_old_output(folder)
     with _state_folder(folder) as state:
         settings = LocalSettings.ephemeral(
             state, {key: value for key, value in environ.items() if key not in _NOT_FOR_THE_DEMO}
@@ -68,8 +71,7 @@ def _play(environ: Mapping[str, str], console: Console, folder: Path, data: Test
                         steps.append(step)
                         _say(console, step)
     console.print(table(steps))
-    shown = folder.relative_to(ROOT) if folder.is_relative_to(ROOT) else folder
-    console.print(f"Annotated photos: {shown}/ ({', '.join(path.name for path in play.saved)})")
+    console.print(f"{len(play.saved)} annotated photos are in .local/demo/")
     wrong = sum(not step.ok for step in steps)
     if wrong:
         console.print(f"[bold red]{wrong} of {len(steps)} answers are wrong.[/]")
@@ -96,10 +98,11 @@ def _state_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(state, ignore_errors=True)
 
 
-def _remove_old_pictures(folder: Path) -> None:
+def _remove_old_output(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.jpg"):
-        old.unlink()
+        old.unlink(missing_ok=True)
+    shutil.rmtree(folder / "logs", ignore_errors=True)
 
 
 def _test_data(environ: Mapping[str, str], console: Console) -> TestData | None:
@@ -123,9 +126,14 @@ def _check_weights(environ: Mapping[str, str], console: Console) -> None:
         ensure_weights(path)
 
 
+def _console() -> Console:
+    """Return the terminal; into a file or a pipe, lines are as long as the table needs."""
+    return Console() if sys.stdout.isatty() else Console(width=120)
+
+
 def _say(console: Console, step: Step) -> None:
     mark = "[green]✓[/]" if step.ok else "[bold red]✗[/]"
     console.print(
-        f"{mark} {step.name}: {step.asked} [bold]{step.answer}[/] [dim]{step.ms:.0f} ms[/]",
+        f"{mark} {step.name}, {step.asked}: [bold]{step.answer}[/] [dim]{step.ms:.0f} ms[/]",
         highlight=False,
     )

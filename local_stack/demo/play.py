@@ -34,7 +34,7 @@ class Expected:
 
     def __str__(self) -> str:
         if self.error is not None:
-            return f"failed: {self.error}"
+            return self.error.value
         if self.faces == 0:
             return "no faces"
         if not self.known:
@@ -62,7 +62,7 @@ class Answer:
 
     def __str__(self) -> str:
         if self.error is not None:
-            return f"failed: {self.error}"
+            return self.error.value
         if not self.faces:
             return "no faces"
         known = sorted(
@@ -106,17 +106,15 @@ class Play:
     def main_job(self) -> Iterator[Step]:
         """Play unknown, enrolled, recognised, no face, no photo."""
         original = photos.astronaut()
-        step, result = self._identify(
-            "an unknown face", "astronaut.jpg", original, Expected(faces=1)
-        )
+        step, result = self._identify("unknown face", "astronaut.jpg", original, Expected(faces=1))
         yield step
         if result is None or not result.faces:
             return
         yield self._enroll(result.faces[0], photos.ASTRONAUT)
         her = Expected(frozenset({photos.ASTRONAUT}), faces=1)
         for name, file_name, photo in (
-            ("mirrored, smaller, brighter", "mirrored.jpg", photos.astronaut_mirrored()),
-            ("cropped, paler, as WebP", "cropped.webp", photos.astronaut_cropped()),
+            ("mirrored, bright", "mirrored.jpg", photos.astronaut_mirrored()),
+            ("cropped, pale", "cropped.webp", photos.astronaut_cropped()),
         ):
             yield self._identify(name, file_name, photo, her)[0]
         yield self._identify("no face", "coffee.png", photos.coffee(), Expected(faces=0))[0]
@@ -136,12 +134,12 @@ class Play:
             expected = Expected(frozenset({name}))
             yield self._identify("another photo", second.name, second.read_bytes(), expected)[0]
         for stranger in data.strangers:
-            yield self._identify("a stranger", stranger.name, stranger.read_bytes(), Expected())[0]
+            yield self._identify("stranger", stranger.name, stranger.read_bytes(), Expected())[0]
         if data.group is not None:
             yield from self._group(data.group)
 
     def _group(self, photo: Path) -> Iterator[Step]:
-        step, result = self._identify("a group", photo.name, photo.read_bytes(), Expected(faces=6))
+        step, result = self._identify("group", photo.name, photo.read_bytes(), Expected(faces=6))
         yield step
         if result is None or not result.faces:
             return
@@ -149,7 +147,7 @@ class Play:
         yield self._enroll(min(result.faces, key=lambda face: face.box.left), name)
         expected = Expected(frozenset({name}))
         mirrored = photos.mirrored(photo)
-        yield self._identify("the group, mirrored", "group-mirrored.jpg", mirrored, expected)[0]
+        yield self._identify("group, mirrored", "group-mirrored.jpg", mirrored, expected)[0]
 
     def _identify(
         self, name: str, file_name: str, photo: bytes, expected: Expected
@@ -167,8 +165,9 @@ class Play:
         ms = (self._clock() - started) * 1000
         if result is not None and result.faces:
             self._save(photo, result, file_name)
-        asked = f"who is in {file_name}?"
-        return Step(name, asked, str(answer), str(expected), expected.met_by(answer), ms), result
+        return Step(
+            name, file_name, str(answer), str(expected), expected.met_by(answer), ms
+        ), result
 
     def _enroll(self, face: DetectedFace, name: str) -> Step:
         started = self._clock()
@@ -176,7 +175,7 @@ class Play:
         if face.req_id is not None:
             answer = self._client.enroll_req_id(face.req_id, name).name
         ms = (self._clock() - started) * 1000
-        return Step("enrolled by req_id", f"this is {name}", answer, name, answer == name, ms)
+        return Step("enrol by req_id", "the face above", answer, name, answer == name, ms)
 
     def _save(self, photo: bytes, result: JobResult, file_name: str) -> None:
         number = len(self.saved) + 1

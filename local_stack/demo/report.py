@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from local_stack.demo.play import Step
@@ -9,7 +10,7 @@ from local_stack.demo.play import Step
 
 def table(steps: Sequence[Step]) -> Table:
     """Return the table of all steps."""
-    made = Table(title="Elastic Faces: the main job, from upload to answer")
+    made = Table(title="Elastic Faces, from upload to answer", box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("step", "asked", "answer", "expected", "ok"):
         made.add_column(heading)
     made.add_column("ms", justify="right")

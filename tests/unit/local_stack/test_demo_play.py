@@ -74,7 +74,7 @@ def test_answers_and_expectations_read_alike() -> None:
     assert str(Expected(faces=6)) == "6 unknown"
     assert str(Answer()) == str(Expected(faces=0)) == "no faces"
     failed = ErrorCode.NOT_AN_IMAGE
-    assert str(Answer(error=failed)) == str(Expected(error=failed)) == "failed: not_an_image"
+    assert str(Answer(error=failed)) == str(Expected(error=failed)) == "not_an_image"
 
 
 @pytest.mark.parametrize(
