@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol, cast
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -43,7 +44,8 @@ def load() -> dict[str, Benchmark]:
 def table(report: Report) -> Table:
     """Return the figures as a table."""
     machine = report.machine
-    made = Table(title=f"{machine.processor}, {machine.cores} cores, {machine.system}")
+    title = f"{machine.processor}, {machine.cores} cores"
+    made = Table(title=title, box=SIMPLE_HEAD, pad_edge=False)
     made.add_column("benchmark")
     made.add_column("figure")
     for heading in ("measured", "target", "baseline"):
@@ -53,8 +55,6 @@ def table(report: Report) -> Table:
         for figure in outcome.figures:
             met = {True: "[green]yes[/]", False: "[bold red]NO[/]", None: ""}[figure.met]
             made.add_row(outcome.benchmark, figure.name, *_numbers(figure), met)
-        for note in outcome.notes:
-            made.add_row("", f"[dim]{note}[/]")
     return made
 
 
@@ -90,6 +90,9 @@ def main(arguments: list[str]) -> int:
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "latest.json").write_text(report.model_dump_json(indent=2) + "\n")
     console.print(table(report))
+    for outcome in outcomes:
+        for note in outcome.notes:
+            console.print(f"[dim]{outcome.benchmark}: {note}[/]", highlight=False)
     console.print("Kept in benchmarks/results/latest.json, plots beside it.")
     missed = any(figure.met is False for outcome in outcomes for figure in outcome.figures)
     return 1 if missed else 0
