@@ -4,8 +4,15 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from botocore.config import Config
+
+from local_stack.emulator import root_session
 from local_stack.service import ChildProcess, answers
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
 
 
 def ec2_service(port: int, log: Path) -> ChildProcess:
@@ -21,6 +28,15 @@ def ec2_service(port: int, log: Path) -> ChildProcess:
         },
         log=log,
         ready=lambda: answers(f"http://127.0.0.1:{port}/moto-api/data.json"),
+    )
+
+
+def ec2_client(endpoint_url: str, region: str) -> "EC2Client":
+    """Return a client of the EC2 emulator that gives up soon: its caller asks again anyway."""
+    return root_session(region).client(
+        "ec2",
+        endpoint_url=endpoint_url,
+        config=Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 1}),
     )
 
 

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
 
 from faces.gallery.database import connect
 from faces.gallery.migrations import MigrationError, migrate
 from local_stack.deploy import deploy_app, deploy_infra
-from local_stack.ec2 import ec2_service
+from local_stack.ec2 import ec2_client, ec2_service
 from local_stack.emulator import (
     ROOT_CREDENTIALS,
     emulator_service,
@@ -180,6 +181,8 @@ class LocalStack:
         self._scale_now()
         self._start_workers()
         self._supervisor.start(Part(self._front_door(api), settings.front_door_port, True))
+        with step(self._progress, "first answer of the API"):
+            self._require_answer()
         self._supervisor.watch()
         write_private(
             settings.state_dir / "env",
@@ -228,11 +231,12 @@ class LocalStack:
             raise LocalStackError(f"The scaler cannot be invoked: {error}") from None
 
     def _start_workers(self) -> None:
-        ec2 = root_session(self.settings.region).client(
-            "ec2", endpoint_url=self.settings.ec2_endpoint_url
-        )
+        settings = self.settings
         self._runner = InstanceRunner(
-            ec2, self.settings.stack, self._worker, boot_seconds=self.settings.boot_seconds
+            ec2_client(settings.ec2_endpoint_url, settings.region),
+            settings.stack,
+            self._worker,
+            boot_seconds=settings.boot_seconds,
         )
         self._runner.start()
 
@@ -284,6 +288,16 @@ class LocalStack:
             FRONT_DOOR_QUEUE=self.settings.front_door_queue,
         )
         return front_door_service(settings, self._log("front-door"))
+
+    def _require_answer(self) -> None:
+        """Ask the API for its health, which also starts its first process."""
+        try:
+            answer = httpx.get(f"{self.url}/health", timeout=60, trust_env=False)
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise LocalStackError(
+                f"The API does not work: {error}; see {self._log('emulator')}."
+            ) from None
 
     def _log(self, name: str) -> Path:
         return self.settings.log_dir / f"{name}.log"
