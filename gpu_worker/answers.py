@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from pydantic import ValidationError
 
-from faces.contracts.errors import ErrorCode, InvalidInput, PhotoError
+from faces.contracts.errors import ErrorCode, FacesError, InvalidInput, PhotoError
 from faces.contracts.ids import derived_id
 from faces.contracts.jobs import JobKind, JobRequest, QualityFilter
 from faces.contracts.results import DetectedFace, Enrolment, FaceQuality, Verification
@@ -20,9 +20,13 @@ from gpu_worker.index import GalleryIndex
 from gpu_worker.matching import decide
 from gpu_worker.timings import Timings
 
+_Stored = TypeVar("_Stored")
+
 
 class GalleryPort(Protocol):
     """What answers need of the gallery of record (`faces.gallery.gallery.Gallery`)."""
+
+    def ensure_collection(self, tenant: str, collection: str) -> None: ...
 
     def enroll_face(
         self,
@@ -120,7 +124,9 @@ class Answerer:
                 answered[number] = described
             # Before the result exists: nobody may learn of a req_id that is not kept.
             if unknown:
-                self.gallery.remember_unmatched(unknown)
+                self._making_collection(
+                    draft.request, lambda: self.gallery.remember_unmatched(unknown)
+                )
             draft.faces = tuple(answered)
 
     def _match(
@@ -178,14 +184,17 @@ class Answerer:
         with draft.timings.stage("embed"):
             vector = embed_faces(self.embedder, [chosen])[0]
         with draft.timings.stage("match"):
-            draft.enrolment = self.gallery.enroll_face(
-                job_id=draft.job_id,
-                tenant=request.tenant,
-                collection=request.collection,
-                person=person,
-                embedding=vector,
-                model_tag=self.embedder.model.tag,
-                quality=chosen.quality,
+            draft.enrolment = self._making_collection(
+                request,
+                lambda: self.gallery.enroll_face(
+                    job_id=draft.job_id,
+                    tenant=request.tenant,
+                    collection=request.collection,
+                    person=person,
+                    embedding=vector,
+                    model_tag=self.embedder.model.tag,
+                    quality=chosen.quality,
+                ),
             )
 
     def _verify(self, draft: Draft, image: RgbImage, faces: Sequence[Face]) -> None:
@@ -207,6 +216,19 @@ class Answerer:
             similarity=round(similarity, 4),
             threshold=threshold,
         )
+
+    def _making_collection(self, request: JobRequest, write: Callable[[], _Stored]) -> _Stored:
+        """Write to the gallery; make the job's collection when that is what is missing.
+
+        So a collection begins with the first photo that is sent to it.
+        """
+        try:
+            return write()
+        except FacesError as error:
+            if error.code is not ErrorCode.UNKNOWN_COLLECTION:
+                raise
+        self.gallery.ensure_collection(request.tenant, request.collection)
+        return write()
 
     def _claimed(self, request: JobRequest) -> FloatArray:
         """Return (n, 512) vectors, n at least 1, of whom the face should be."""

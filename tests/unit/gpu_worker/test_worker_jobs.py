@@ -245,6 +245,20 @@ def test_force_enrols_the_central_face(bench: Bench) -> None:
     assert face.box.left == 150
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        JobRequest(collection="new"),
+        JobRequest(collection="new", kind=JobKind.ENROLL, params=JobParams(person_name="Ann")),
+    ],
+)
+def test_a_collection_begins_with_its_first_photo(bench: Bench, asked: JobRequest) -> None:
+    bench.detector.found = [detection(100, 100)]
+    assert bench.run(bench.submit(asked)).state == "succeeded"
+    assert "new" in bench.gallery.collections
+    assert len(bench.gallery.unmatched) + len(bench.gallery.people) == 1
+
+
 def test_errors_of_the_gallery_end_the_job(bench: Bench) -> None:
     bench.detector.found = [detection(100, 100)]
     assert code(bench.ask(JobKind.ENROLL, person_id="nobody")) is ErrorCode.UNKNOWN_PERSON
