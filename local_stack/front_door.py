@@ -140,7 +140,7 @@ def forwarded(request: Request) -> list[tuple[bytes, bytes]]:
         b"x-forwarded-for": f"{before}, {client}" if before else client,
         b"x-forwarded-host": request.headers.get("host", ""),
         b"x-forwarded-proto": request.url.scheme,
-        b"x-forwarded-port": str(request.url.port or 80),
+        b"x-forwarded-port": str(request.scope["server"][1]),
     }
     kept = [(name, value) for name, value in end_to_end(request.headers.raw) if name not in added]
     return kept + [(name, value.encode("latin-1")) for name, value in added.items()]
@@ -313,6 +313,7 @@ async def serve(settings: FrontDoorSettings) -> None:
             log_level="warning",
             access_log=False,
             lifespan="off",
+            proxy_headers=False,
             server_header=False,
             date_header=False,
             timeout_graceful_shutdown=5,
