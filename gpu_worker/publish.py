@@ -1,5 +1,6 @@
 """Results: written once, then announced."""
 
+import logging
 from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import ClientError
@@ -13,6 +14,8 @@ from gpu_worker.aws import aws_call, error_code
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
+
+log = logging.getLogger(__name__)
 
 
 class ResultStore(Protocol):
@@ -39,7 +42,7 @@ class S3Results:
         self._bucket = bucket
 
     def stored(self, job_id: str) -> JobResult | None:
-        """Return the result of a job that has one."""
+        """Return the result of a job that has one which this version can read."""
         with aws_call("reading the result"):
             try:
                 answer = self._s3.get_object(Bucket=self._bucket, Key=result_key(job_id))
@@ -48,7 +51,11 @@ class S3Results:
                     return None
                 raise
             body = answer["Body"].read()
-        return JobResult.model_validate_json(body)
+        try:
+            return JobResult.model_validate_json(body)
+        except ValidationError:
+            log.warning("a stored result is not readable, from a newer version perhaps")
+            return None
 
     def store(self, result: JobResult) -> JobResult:
         """Write a result unless the job has one; return the one that counts.
@@ -70,11 +77,7 @@ class S3Results:
                     raise
             else:
                 return result
-        try:
-            return self.stored(result.job_id) or result
-        except ValidationError:
-            # A newer version's document; it counts, whatever this version can read of it.
-            return result
+        return self.stored(result.job_id) or result
 
 
 class SqsAnnouncer:

@@ -8,6 +8,7 @@ from faces.contracts.errors import ErrorCode, PhotoError
 from faces.contracts.ids import new_id
 from faces.contracts.jobs import JobDone, JobKind, JobRequest, JobState
 from faces.contracts.results import JobResult
+from gpu_worker.heartbeat import Heartbeat
 from gpu_worker.publish import S3Results, SqsAnnouncer
 from gpu_worker.queue import SqsQueue
 from gpu_worker.uploads import S3Uploads
@@ -68,6 +69,21 @@ def test_extending_hides_longer_and_names_what_was_lost(worker_stack: WorkerStac
     assert [each.message_id for each in long.extend(held[:2])] in ([held[0].message_id], [])
 
 
+def test_the_heartbeat_keeps_a_message_from_others(worker_stack: WorkerStack) -> None:
+    queue = queue_of(worker_stack, 2)
+    worker_stack.queue_job(new_id(), 1)
+    [message] = queue.receive(1, 1)
+    heartbeat = Heartbeat(queue, 2, on_stuck=lambda: None)
+    with heartbeat.running():
+        heartbeat.hold([message])
+        # Twice its visibility timeout, nobody else gets it ...
+        assert queue.receive(1, 4) == []
+        heartbeat.drop(message)
+        # ... and once it is dropped, somebody does.
+        [again] = queue.receive(1, 10)
+    assert again.message_id == message.message_id
+
+
 def test_an_upload_comes_with_its_request(worker_stack: WorkerStack) -> None:
     request = JobRequest(kind=JobKind.DETECT, file_name="Käse.jpg")
     job_id = worker_stack.submit(b"photo", request)
@@ -101,6 +117,16 @@ def test_only_the_first_result_counts(worker_stack: WorkerStack) -> None:
     assert results.store(result_of(job_id, "second")) == first
     assert results.stored(job_id) == first
     assert worker_stack.results() == 1
+
+
+def test_a_result_of_a_newer_version_stays(worker_stack: WorkerStack) -> None:
+    s3, bucket, job_id = worker_stack.s3, worker_stack.names.out_bucket, new_id()
+    key, newer = f"results/{job_id}.json", b'{"version": 2}'
+    s3.put_object(Bucket=bucket, Key=key, Body=newer)
+    results = S3Results(s3, bucket)
+    assert results.stored(job_id) is None
+    assert results.store(result_of(job_id)).job_id == job_id
+    assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == newer
 
 
 def test_a_result_is_stored_as_json(worker_stack: WorkerStack) -> None:
