@@ -122,7 +122,8 @@ def run(
         tick()
         done += 1
         # Counted from the start, so that the length of a tick does not add up.
-        due = max(started + done * tick_seconds, monotonic())
+        now = monotonic()
+        due = max(started + done * tick_seconds, now)
         if (ticks is not None and done >= ticks) or due - started > LAST_START_SECONDS:
             return done
-        sleep(due - monotonic())
+        sleep(due - now)
