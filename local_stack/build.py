@@ -94,16 +94,27 @@ class Project:
     def deployed(self, stage: str) -> dict[str, dict[str, Any]]:
         """Return what Chalice remembers to have deployed, by resource name."""
         try:
-            state = json.loads(self._memory(stage).read_text())
+            state = json.loads(self._memory_file(stage).read_text())
         except (FileNotFoundError, ValueError):
             return {}
         return {resource["name"]: resource for resource in state["resources"]}
 
+    def memory(self, stage: str) -> bytes | None:
+        """Return the same as Chalice wrote it, or None when it deployed nothing."""
+        path = self._memory_file(stage)
+        return path.read_bytes() if path.exists() else None
+
+    def remember(self, stage: str, memory: bytes) -> None:
+        """Take over what another deployment remembered."""
+        path = self._memory_file(stage)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(memory)
+
     def forget(self, stage: str) -> None:
         """Forget what is deployed, so that the next deployment makes everything anew."""
-        self._memory(stage).unlink(missing_ok=True)
+        self._memory_file(stage).unlink(missing_ok=True)
 
-    def _memory(self, stage: str) -> Path:
+    def _memory_file(self, stage: str) -> Path:
         return self.folder / ".chalice" / "deployed" / f"{stage}.json"
 
     def _write_settings(

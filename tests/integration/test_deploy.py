@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -305,11 +305,17 @@ def test_a_function_may_do_what_it_needs_and_no_more(deployment: Deployment, fun
     assert allowed == MAY[function]
 
 
-def test_deploying_again_keeps_the_address(deployment: Deployment) -> None:
+def test_deploying_again_from_another_computer_keeps_the_address(
+    deployment: Deployment, tmp_path: Path
+) -> None:
     before = deployment.api
-    deployment.deploy()
-    assert deployment.api == before
-    assert httpx.get(deployment.api + "/health", timeout=30).status_code == 200
+    replace(deployment, state_dir=tmp_path).deploy()
+    assert httpx.get(before + "/health", timeout=30).status_code == 200
+    names = {
+        each["FunctionName"] for each in deployment.client("lambda").list_functions()["Functions"]
+    }
+    assert len(names) == len(MAY)
+    assert len(deployment.client("apigateway").get_rest_apis()["items"]) == 1
 
 
 def test_after_a_crash_of_the_emulator_open_jobs_go_on(

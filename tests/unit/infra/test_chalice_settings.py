@@ -8,7 +8,7 @@ import pytest
 from cfnlint.decode import cfn_yaml
 
 from local_stack.build import ROOT
-from local_stack.deploy import TEMPLATE
+from local_stack.cloudformation import TEMPLATE
 
 SETTINGS = ROOT / ".chalice"
 CONFIG = json.loads((SETTINGS / "config.json").read_text())

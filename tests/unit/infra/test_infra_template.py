@@ -7,7 +7,7 @@ import pytest
 from cfnlint.decode import cfn_yaml
 
 from faces.contracts.names import REQ_MESSAGE_MAX_BYTES, TAG_ROLE, TAG_STACK, StackNames
-from local_stack.deploy import TEMPLATE
+from local_stack.cloudformation import TEMPLATE
 
 NAMES = StackNames("faces-x")
 QUEUES = ("uploads_queue", "uploads_dlq", "req_queue", "req_dlq", "resp_queue", "resp_dlq")
