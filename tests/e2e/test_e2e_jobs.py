@@ -11,6 +11,7 @@ from faces.client import ApiError, Client, JobFailed, Photo, UploadRefused
 from faces.contracts.errors import ErrorCode
 from faces.contracts.ids import new_id
 from faces.contracts.jobs import ContentType, JobCreated, JobState
+from faces.contracts.results import Enrolment
 from local_stack.demo import photos
 from local_stack.stack import LocalStack
 
@@ -24,28 +25,49 @@ def changed(created: JobCreated, **fields: str) -> JobCreated:
     return created.model_copy(update={"upload": form})
 
 
-def test_an_unknown_face_is_enrolled_by_its_req_id_and_then_recognised(client: Client) -> None:
-    before = client.identify(photos.astronaut(), timeout=FIRST_SECONDS)
-    (face,) = before.faces
+@pytest.fixture
+def collection() -> str:
+    """The name of a collection that no other test uses."""
+    return f"test-{secrets.token_hex(4)}"
+
+
+def enroll_astronaut(client: Client, collection: str) -> Enrolment:
+    """Return the enrolment of the unknown astronaut by the req_id of an answer."""
+    (face,) = client.identify(
+        photos.astronaut(), collection=collection, timeout=FIRST_SECONDS
+    ).faces
     assert face.match is None
     assert face.req_id is not None
-    assert face.box.left < 225 < face.box.right
-    assert face.box.top < 115 < face.box.bottom
+    return client.enroll_req_id(face.req_id, photos.ASTRONAUT, collection=collection)
 
-    enrolment = client.enroll_req_id(face.req_id, photos.ASTRONAUT)
+
+def test_an_unknown_face_is_enrolled_by_its_req_id_and_then_recognised(
+    client: Client, collection: str
+) -> None:
+    enrolment = enroll_astronaut(client, collection)
     assert enrolment.name == photos.ASTRONAUT
 
     for other in (photos.astronaut_mirrored(), photos.astronaut_cropped()):
-        after = client.identify(other)
-        (face,) = after.faces
+        (face,) = client.identify(other, collection=collection).faces
         assert face.match is not None
         assert (face.match.person_id, face.match.name) == (enrolment.person_id, photos.ASTRONAUT)
         assert face.match.similarity >= face.match.threshold
         assert face.req_id is None
 
 
-def test_a_req_id_is_used_up_by_an_enrolment(client: Client) -> None:
-    collection = f"once-{secrets.token_hex(4)}"
+def test_a_face_is_where_it_is(client: Client, collection: str) -> None:
+    result = client.identify(photos.astronaut(), collection=collection, timeout=FIRST_SECONDS)
+    (face,) = result.faces
+    assert result.photo is not None
+    assert (result.photo.width, result.photo.height, result.photo.format) == (512, 512, "JPEG")
+    assert face.box.left < 225 < face.box.right
+    assert face.box.top < 115 < face.box.bottom
+    eyes = (face.landmarks.left_eye, face.landmarks.right_eye)
+    assert eyes[0].x < face.landmarks.nose.x < eyes[1].x
+    assert max(eye.y for eye in eyes) < face.landmarks.nose.y < face.landmarks.mouth_left.y
+
+
+def test_a_req_id_is_used_up_by_an_enrolment(client: Client, collection: str) -> None:
     (face,) = client.identify(photos.astronaut(), collection=collection).faces
     assert face.req_id is not None
     client.enroll_req_id(face.req_id, "Once", collection=collection)
@@ -54,13 +76,26 @@ def test_a_req_id_is_used_up_by_an_enrolment(client: Client) -> None:
     assert caught.value.code is ErrorCode.UNKNOWN_REQ_ID
 
 
-def test_collections_do_not_see_each_others_people(client: Client) -> None:
-    one, other = f"one-{secrets.token_hex(4)}", f"other-{secrets.token_hex(4)}"
-    (face,) = client.identify(photos.astronaut(), collection=one).faces
-    assert face.req_id is not None
-    client.enroll_req_id(face.req_id, "Only here", collection=one)
-    (here,) = client.identify(photos.astronaut(), collection=one).faces
-    (there,) = client.identify(photos.astronaut(), collection=other).faces
+def test_a_person_is_listed_and_once_deleted_unknown_again(client: Client, collection: str) -> None:
+    enrolment = enroll_astronaut(client, collection)
+    (person,) = client.people(collection=collection)
+    assert (person.person_id, person.name, person.faces) == (
+        enrolment.person_id,
+        photos.ASTRONAUT,
+        1,
+    )
+
+    assert client.delete_person(person.person_id, collection=collection).faces == 1
+
+    assert list(client.people(collection=collection)) == []
+    (face,) = client.identify(photos.astronaut_mirrored(), collection=collection).faces
+    assert face.match is None
+
+
+def test_collections_do_not_see_each_others_people(client: Client, collection: str) -> None:
+    enroll_astronaut(client, collection)
+    (here,) = client.identify(photos.astronaut(), collection=collection).faces
+    (there,) = client.identify(photos.astronaut(), collection=f"{collection}-other").faces
     assert here.match is not None
     assert there.match is None
     assert there.candidates == ()
