@@ -26,7 +26,7 @@ from pydantic import BaseModel
 from chalice_app import dependencies
 from chalice_app.auth import authenticate
 from chalice_app.dependencies import Context
-from chalice_app.observability import flush_metrics, logger, metrics, tracer
+from chalice_app.observability import flush_metrics, logger, metrics, trace
 from chalice_app.validation import parse_json_object
 from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.ids import new_id
@@ -130,8 +130,8 @@ def answer(document: BaseModel, status: int = 200) -> Response:
 def install(app: Chalice) -> None:
     """Add the middleware and the CORS rules; before any blueprint is registered."""
     app.api.cors = CORS
-    if tracer is not None:
-        app.register_middleware(ConvertToMiddleware(tracer.capture_lambda_handler))
+    if trace is not None:
+        app.register_middleware(ConvertToMiddleware(trace), "http")
     app.register_middleware(_handle, "http")
 
 

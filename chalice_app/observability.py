@@ -36,8 +36,11 @@ def count(name: str, dimensions: Mapping[str, str]) -> None:
         pass
 
 
-def _make_tracer() -> Tracer | None:
-    """Return a tracer on real Lambda, None elsewhere.
+LambdaHandler = Callable[[Any, Any], Any]
+
+
+def _make_trace() -> Callable[[LambdaHandler], LambdaHandler] | None:
+    """Return a decorator that traces a Lambda handler; None outside of real Lambda.
 
     Only real Lambda sets the address of the X-Ray daemon ("Using Lambda environment
     variables", Lambda developer guide). An emulator sets the other variables of Lambda
@@ -45,10 +48,12 @@ def _make_tracer() -> Tracer | None:
     """
     if "AWS_XRAY_DAEMON_ADDRESS" not in os.environ:
         return None
-    return Tracer(service=SERVICE)
+    tracer = Tracer(service=SERVICE)
+    # Answers hold names and who was recognised; they do not belong into traces.
+    return functools.partial(tracer.capture_lambda_handler, capture_response=False)
 
 
-tracer = _make_tracer()
+trace = _make_trace()
 
 
 def instrumented(handler: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -62,10 +67,10 @@ def instrumented(handler: Callable[[Any], None]) -> Callable[[Any], None]:
     def handled(event: Any) -> None:
         logger.append_keys(request_id=getattr(event.context, "aws_request_id", None))
         try:
-            if tracer is None:
+            if trace is None:
                 handler(event)
             else:
-                traced = tracer.capture_lambda_handler(lambda _event, _context: handler(event))
+                traced = trace(lambda _event, _context: handler(event))
                 traced(event.to_dict(), event.context)
         finally:
             flush_metrics()
