@@ -73,11 +73,10 @@ class Intake:
             logger.warning("the id was never given out", key=key)
             return
         request = readable_request(info)
-        result = self._results.read(job_id)
-        if result is not None:
+        if self._results.exists(job_id):
             # An earlier try may have ended after the result and before its message.
             if again:
-                self._results.announce(result, request or JobRequest())
+                self._results.announce_stored(job_id, request or JobRequest())
             logger.info("already answered")
             return
         try:

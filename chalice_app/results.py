@@ -7,7 +7,10 @@ whose messages ended as dead letters. Whoever writes first wins (`If-None-Match:
 from collections.abc import Callable
 from datetime import datetime
 
+from pydantic import ValidationError
+
 from chalice_app.aws import Objects, Queues
+from chalice_app.observability import logger
 from faces.contracts.errors import FacesError
 from faces.contracts.ids import id_time
 from faces.contracts.jobs import JobDone, JobKind, JobRequest, JobState
@@ -33,7 +36,13 @@ class Results:
         self._clock = clock
 
     def read(self, job_id: str) -> JobResult | None:
-        """Return a job's result, or None where there is none yet."""
+        """Return a job's result, or None where there is none yet.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            When this version cannot read it.
+        """
         body = self._objects.read(self._names.out_bucket, result_key(job_id))
         return None if body is None else JobResult.model_validate_json(body)
 
@@ -64,13 +73,27 @@ class Results:
             self._names.out_bucket, result_key(job_id), result.model_dump_json().encode()
         )
         if written:
-            self.announce(result, request)
-        elif (winner := self.read(job_id)) is not None:
-            self.announce(winner, request)
+            self._announce(result, request)
+        else:
+            self.announce_stored(job_id, request)
         return written
 
-    def announce(self, result: JobResult, request: JobRequest) -> None:
-        """Put a result's end on the resp-queue."""
+    def exists(self, job_id: str) -> bool:
+        """Return whether a job has a result."""
+        return self._objects.head(self._names.out_bucket, result_key(job_id)) is not None
+
+    def announce_stored(self, job_id: str, request: JobRequest) -> None:
+        """Put the end of a job on the resp-queue as its result tells it."""
+        try:
+            result = self.read(job_id)
+        except ValidationError:
+            # A newer version wrote it, and told of it; this one has nothing to add.
+            logger.warning("the result is of another version")
+            return
+        if result is not None:
+            self._announce(result, request)
+
+    def _announce(self, result: JobResult, request: JobRequest) -> None:
         done = JobDone(
             job_id=result.job_id,
             kind=JobKind(result.kind),

@@ -1,6 +1,7 @@
 """Results are written once, then announced."""
 
 import pytest
+from pydantic import ValidationError
 
 from faces.contracts.errors import ErrorCode, PhotoError, TransientError
 from faces.contracts.jobs import JobDone, JobKind, JobRequest, JobState
@@ -73,4 +74,18 @@ def test_a_lost_announcement_is_made_good_by_the_next_try(context: FakeContext) 
 
 
 def test_no_result_is_none(context: FakeContext) -> None:
-    assert context.results.read(context.new_job()) is None
+    job_id = context.new_job()
+    assert context.results.read(job_id) is None
+    assert not context.results.exists(job_id)
+
+
+def test_a_result_of_a_newer_version_is_left_alone(context: FakeContext) -> None:
+    job_id = context.new_job()
+    newer = b'{"version": 2}'
+    context.objects.create(OUT, result_key(job_id), newer)
+    assert context.results.exists(job_id)
+    assert context.results.fail(job_id, REQUEST, PhotoError(ErrorCode.WORKER_GAVE_UP)) is False
+    assert context.objects.read(OUT, result_key(job_id)) == newer
+    assert context.queues.sent == []
+    with pytest.raises(ValidationError):
+        context.results.read(job_id)
