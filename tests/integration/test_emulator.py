@@ -73,11 +73,19 @@ def wait_until(reached: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.05)
 
 
-def sleeping_function(emulator: EmulatorProcess) -> str:
-    """Make a Lambda that never ends by itself; return its name."""
+SLEEPER = """
+import os, pathlib, time
+def run(*_):
+    pathlib.Path(os.environ["STARTED"]).touch()
+    time.sleep(600)
+"""
+
+
+def start_sleeping_function(emulator: EmulatorProcess, started: Path) -> None:
+    """Call a Lambda that never ends by itself; return once it sleeps."""
     code = io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
-        archive.writestr("sleeper.py", "import time\ndef run(*_):\n    time.sleep(600)\n")
+        archive.writestr("sleeper.py", SLEEPER)
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}}
     document = {"Version": "2012-10-17", "Statement": [{**trust, "Action": "sts:AssumeRole"}]}
     roles = root_session().client("iam", endpoint_url=url(emulator))
@@ -90,20 +98,20 @@ def sleeping_function(emulator: EmulatorProcess) -> str:
         Handler="sleeper.run",
         Code={"ZipFile": code.getvalue()},
         Timeout=600,
+        Environment={"Variables": {"STARTED": str(started)}},
     )
-    return "sleeper"
+    functions.invoke(FunctionName="sleeper", InvocationType="Event")
+    wait_until(started.exists)
 
 
 @pytest.mark.parametrize("end", [kill, lambda each: each.stop() or each.pid], ids=["kill", "stop"])
 def test_a_busy_lambda_ends_with_the_emulator(
-    emulator: EmulatorProcess, end: Callable[[EmulatorProcess], int]
+    emulator: EmulatorProcess, tmp_path: Path, end: Callable[[EmulatorProcess], int]
 ) -> None:
-    name = sleeping_function(emulator)
-    functions = root_session().client("lambda", endpoint_url=url(emulator))
-    functions.invoke(FunctionName=name, InvocationType="Event")
+    start_sleeping_function(emulator, tmp_path / "started")
     assert emulator.pid is not None
     group = emulator.pid
-    wait_until(lambda: any("sleeper" in " ".join(each.cmdline()) for each in members(group)))
+    assert any("sleeper" in " ".join(each.cmdline()) for each in members(group))
     assert end(emulator) == group
     wait_until(lambda: not members(group))
 
