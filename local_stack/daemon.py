@@ -29,7 +29,7 @@ from rich.table import Table
 from local_stack.progress import ConsoleProgress, Event, PipeProgress, read_events
 from local_stack.service import PART_VARIABLE, LocalStackError
 from local_stack.settings import ROOT, LocalSettings, write_private
-from local_stack.stack import LocalStack, PartReport
+from local_stack.stack import LocalStack, PartReport, uninterrupted
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ def up(settings: LocalSettings, environ: Mapping[str, str]) -> int:
     except BaseException:
         console.print("Stopping what was started ...")
         supervisor.terminate()
-        supervisor.wait()
+        uninterrupted(supervisor.wait)
         raise
     if not ready:
         supervisor.wait()

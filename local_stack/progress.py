@@ -20,6 +20,9 @@ from rich.progress import SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 SHOW_AFTER_SECONDS = 1.0
 
 
+State = Literal["started", "says", "done", "failed", "stopped"]
+
+
 @dataclass(frozen=True)
 class Event:
     """Something a step did.
@@ -31,7 +34,7 @@ class Event:
     """
 
     step: str
-    state: Literal["started", "says", "done", "failed"]
+    state: State
     seconds: float = 0.0
     detail: str = ""
 
@@ -41,15 +44,21 @@ Progress = Callable[[Event], None]
 
 
 @contextmanager
-def step(progress: Progress, name: str) -> Iterator[Callable[[str], None]]:
-    """Tell start, end and duration of the step `name`; yields a function for details."""
+def step(
+    progress: Progress, name: str, stopping: Callable[[], bool] = lambda: False
+) -> Iterator[Callable[[str], None]]:
+    """Tell start, end and duration of the step `name`; yields a function for details.
+
+    What fails while everything is `stopping` fails because of that, and is told so.
+    """
     started = time.monotonic()
     progress(Event(name, "started"))
     try:
         yield lambda text: progress(Event(name, "says", detail=text))
     except BaseException as error:
         detail = str(error) or type(error).__name__
-        progress(Event(name, "failed", time.monotonic() - started, detail))
+        state: State = "stopped" if stopping() else "failed"
+        progress(Event(name, state, time.monotonic() - started, detail))
         raise
     progress(Event(name, "done", time.monotonic() - started))
 
@@ -120,7 +129,7 @@ class ConsoleProgress:
             self._live.console.print(
                 f"[red]✗[/] {event.step}: {escape(event.detail)}", highlight=False
             )
-        elif event.seconds >= SHOW_AFTER_SECONDS:
+        elif event.state == "done" and event.seconds >= SHOW_AFTER_SECONDS:
             self._live.console.print(
                 f"[green]✓[/] {event.step} [dim]{event.seconds:.1f} s[/]", highlight=False
             )

@@ -214,7 +214,9 @@ class LocalStack:
                 with connect(self.database_url) as connection:
                     migrate(connection)
             except (psycopg.Error, MigrationError) as error:
-                raise LocalStackError(f"The gallery's database cannot be used: {error}") from None
+                which = "of DATABASE_URL" if self._external_database else "of the gallery"
+                reason = " ".join(str(error).split())
+                raise LocalStackError(f"The database {which} cannot be used: {reason}") from None
 
     def _start_cache(self) -> None:
         self._supervisor.start(Part(self._valkey, self.settings.valkey_port, True))
@@ -303,7 +305,7 @@ class LocalStack:
         return self.settings.log_dir / f"{name}.log"
 
 
-def uninterrupted(work: Callable[[], None]) -> None:
+def uninterrupted(work: Callable[[], object]) -> None:
     """Run `work` to its end, though signals raise exceptions meanwhile; raise the last then."""
     failures: list[BaseException] = []
 

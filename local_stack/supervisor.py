@@ -86,7 +86,7 @@ class Supervisor:
             if self._stopping.is_set():
                 raise LocalStackError("The local stack is being stopped.")
             self._parts.append(part)
-        with step(self._progress, part.service.name):
+        with step(self._progress, part.service.name, self._stopping.is_set):
             part.service.start()
         part.state = PartState.RUNNING
 

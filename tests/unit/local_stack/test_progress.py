@@ -63,6 +63,11 @@ def test_a_quick_step_gets_none() -> None:
     assert shown(Event("database", "started"), Event("database", "done", 0.2)).strip() == ""
 
 
+def test_what_was_only_stopped_gets_none() -> None:
+    text = shown(Event("database", "started"), Event("database", "stopped", 2.0, "exit code -15"))
+    assert text.strip() == ""
+
+
 def test_a_failure_is_always_shown_and_its_brackets_are_kept() -> None:
     text = shown(Event("database", "started"), Event("database", "failed", 0.1, "no [pg] here"))
     assert "✗ database: no [pg] here" in text

@@ -108,6 +108,18 @@ def test_a_failure_among_parallel_starts_stops_the_others_without_waiting(
     assert stopped.is_set()
 
 
+def test_a_start_that_is_cut_short_by_a_stop_is_no_failure_of_its_own(
+    supervisor: Supervisor, events: list[Event]
+) -> None:
+    def cut_short() -> None:
+        supervisor.stop()
+        refuse()
+
+    with pytest.raises(LocalStackError):
+        supervisor.start(Part(FakeService("one", at_start=cut_short)))
+    assert events[-1].state == "stopped"
+
+
 def assert_true(value: bool) -> None:
     assert value
 
