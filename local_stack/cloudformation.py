@@ -94,9 +94,7 @@ def _apply(
     request: Any = {
         "StackName": name,
         "TemplateBody": TEMPLATE.read_text(),
-        "Parameters": [
-            {"ParameterKey": key, "ParameterValue": value} for key, value in values.items()
-        ],
+        "Parameters": _parameters(client, name, values, status is not None),
         "Capabilities": ["CAPABILITY_NAMED_IAM"],
     }
     say(f"{'creating' if status is None else 'updating'} {name}")
@@ -118,6 +116,24 @@ def _apply(
         raise DeployError(
             f"CloudFormation failed for {name}: {'; '.join(_reasons(client, name)) or error}"
         ) from error
+
+
+def _parameters(
+    client: "CloudFormationClient", name: str, values: Mapping[str, str], update: bool
+) -> list[dict[str, Any]]:
+    """Return the parameters of a request; what an update does not name stays as it was."""
+    given: list[dict[str, Any]] = [
+        {"ParameterKey": key, "ParameterValue": value} for key, value in values.items()
+    ]
+    if not update:
+        return given
+    before = client.describe_stacks(StackName=name)["Stacks"][0].get("Parameters", [])
+    wanted = client.get_template_summary(TemplateBody=TEMPLATE.read_text())["Parameters"]
+    kept = {each["ParameterKey"] for each in before} & {each["ParameterKey"] for each in wanted}
+    previous = [
+        {"ParameterKey": key, "UsePreviousValue": True} for key in sorted(kept - values.keys())
+    ]
+    return given + previous
 
 
 def _delete(client: "CloudFormationClient", name: str, emulated: bool) -> None:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from local_stack.deploy import deploy_infra
+from local_stack.deploy import DeployError, deploy_infra
 from local_stack.emulator import (
     ACCOUNT,
     EmulatorProcess,
@@ -238,3 +238,16 @@ def test_updating_without_a_change_changes_nothing(emulator: EmulatorProcess) ->
         endpoint_url=url(emulator), stack=STACK, parameters={**IMAGE, "WorkerVolumeGiB": "60"}
     )
     assert changed["WorkerTemplateVersion"] == "2"
+
+
+def test_an_update_keeps_the_parameters_that_it_does_not_name(emulator: EmulatorProcess) -> None:
+    deploy_infra(
+        endpoint_url=url(emulator), stack=STACK, parameters={**IMAGE, "WorkerVolumeGiB": "60"}
+    )
+    outputs = deploy_infra(endpoint_url=url(emulator), stack=STACK, parameters={"UploadDays": "9"})
+    assert outputs["WorkerTemplateVersion"] == "1"
+
+
+def test_a_stack_that_cannot_be_made_says_why(emulator: EmulatorProcess) -> None:
+    with pytest.raises(DeployError, match="WorkerImageId"):
+        deploy_infra(endpoint_url=url(emulator), stack=STACK, parameters={})
