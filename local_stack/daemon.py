@@ -29,7 +29,8 @@ from rich.table import Table
 from local_stack.progress import ConsoleProgress, Event, PipeProgress, read_events
 from local_stack.service import PART_VARIABLE, LocalStackError
 from local_stack.settings import ROOT, LocalSettings, write_private
-from local_stack.stack import LocalStack, PartReport, uninterrupted
+from local_stack.signals import deferred_signals
+from local_stack.stack import LocalStack, PartReport
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +62,10 @@ def up(settings: LocalSettings, environ: Mapping[str, str]) -> int:
                 ready = ready or event.step == _READY
                 show(event)
     except BaseException:
-        console.print("Stopping what was started ...")
-        supervisor.terminate()
-        uninterrupted(supervisor.wait)
+        with deferred_signals():
+            console.print("Stopping what was started ...")
+            supervisor.terminate()
+            supervisor.wait()
         raise
     if not ready:
         supervisor.wait()

@@ -3,8 +3,6 @@
 import os
 import shlex
 import sys
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +26,7 @@ from local_stack.postgres import PostgresService
 from local_stack.progress import Progress, silent, step
 from local_stack.service import ChildProcess, LocalStackError
 from local_stack.settings import ROOT, LocalSettings, Secrets, api_key_sha256, write_private
+from local_stack.signals import deferred_signals
 from local_stack.supervisor import Part, Supervisor
 from local_stack.valkey import ValkeyService
 
@@ -135,7 +134,8 @@ class LocalStack:
 
         A second Ctrl-C does not cut it short: nothing may be left running.
         """
-        uninterrupted(self._stop)
+        with deferred_signals():
+            self._stop()
 
     def _stop(self) -> None:
         runner, self._runner = self._runner, None
@@ -303,24 +303,3 @@ class LocalStack:
 
     def _log(self, name: str) -> Path:
         return self.settings.log_dir / f"{name}.log"
-
-
-def uninterrupted(work: Callable[[], object]) -> None:
-    """Run `work` to its end, though signals raise exceptions meanwhile; raise the last then."""
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001 - handed to the caller below
-            failures.append(error)
-
-    thread = threading.Thread(target=run, name="stop")
-    thread.start()
-    while thread.is_alive():
-        try:
-            thread.join()
-        except BaseException as error:  # noqa: BLE001 - raised once the work is done
-            failures.append(error)
-    if failures:
-        raise failures[-1]
