@@ -20,8 +20,9 @@ from tests.e2e.waiting import eventually
 def commands(
     environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Commands]:
-    """A stack of its own, which is down again at the end."""
-    made = Commands.on_free_ports(tmp_path_factory.mktemp("commands"), environ)
+    """A stack of its own without workers, which is down again at the end."""
+    idle = {**environ, "SCALER_MIN_INSTANCES": "0"}
+    made = Commands.on_free_ports(tmp_path_factory.mktemp("commands"), idle)
     yield made
     made.run("down")
     assert made.left_over() == []
@@ -79,23 +80,36 @@ def test_a_wrong_setting_is_named(commands: Commands) -> None:
 
 
 @pytest.mark.parametrize(
-    "part",
-    ["supervisor", "emulator", "EC2 emulator", "PostgreSQL", "Valkey", "front door", "worker"],
+    "part", ["supervisor", "AWS emulator", "EC2 emulator", "database", "Valkey", "front door"]
 )
 def test_after_a_kill_of_one_part_down_and_up_work(up: Commands, part: str) -> None:
-    pids = eventually(lambda: found if part in (found := up.pids()) else None, f"{part} runs", 75)
-    kill(pids[part])
-    down = up.run("down")
+    kill_then_down_and_up(up, part)
+
+
+def test_after_a_kill_of_a_worker_down_and_up_work(commands: Commands) -> None:
+    commands.run("down")
+    with_worker = Commands(commands.settings, {**commands.environ, "SCALER_MIN_INSTANCES": "1"})
+    assert with_worker.run("up").returncode == 0
+    kill_then_down_and_up(with_worker, "worker")
+
+
+def kill_then_down_and_up(commands: Commands, part: str) -> None:
+    def pid() -> int | None:
+        return commands.pids().get(part)
+
+    kill(eventually(pid, f"{part} runs", 30))
+    down = commands.run("down")
     assert down.returncode == 0, down.stdout + down.stderr
-    assert up.left_over() == []
-    started = up.run("up")
+    assert commands.left_over() == []
+    started = commands.run("up")
     assert started.returncode == 0, started.stdout + started.stderr
-    answers(up)
+    answers(commands)
 
 
 def test_the_demo_is_right_and_leaves_nothing(commands: Commands) -> None:
     commands.run("down")
-    done = commands.run("demo", seconds=180)
+    demo = Commands(commands.settings, {**commands.environ, "SCALER_MIN_INSTANCES": "1"})
+    done = demo.run("demo", seconds=180)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"All \d+ answers are right", done.stdout)
     assert list((ROOT / ".local" / "demo").glob("*.jpg"))
