@@ -29,5 +29,5 @@ def deferred_signals() -> Iterator[None]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        for number in dict.fromkeys(held):
-            signal.raise_signal(number)
+        for each in dict.fromkeys(held):
+            signal.raise_signal(each)
