@@ -10,6 +10,15 @@ WORKER_NAME_PREFIX = "app-tier-instance-"
 TAG_STACK = "faces:stack"
 TAG_ROLE = "faces:role"
 ROLE_WORKER = "worker"
+# Marks on an instance. The value of the first four is the Unix second at which the mark
+# expires: an expired mark counts as none, for whoever reads it.
+TAG_DRAIN = "faces:drain"  # by the scaler: receive no more, finish, then set TAG_DRAINED
+TAG_KEEP = "faces:keep"  # by the scaler: do not end yourself for being idle
+TAG_HOLD = "faces:hold"  # by a person: the scaler must not drain or end this instance
+TAG_ORPHAN = "faces:orphan"  # by the scaler: looked dead once; ended if it still does
+TAG_READY = "faces:ready"  # by the worker, once it can receive; value: the Unix second
+TAG_DRAINED = "faces:drained"  # by the worker, when nothing is in its hands; same value
+TAG_LAUNCH = "faces:launch"  # the client token of the launch
 
 UPLOAD_PREFIX = "uploads/"
 RESULT_PREFIX = "results/"
