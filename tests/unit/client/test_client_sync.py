@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -242,6 +244,38 @@ def test_another_service_at_the_address_is_noticed(
     service.faults = [httpx.Response(200, text=text)]
     with pytest.raises(UnexpectedAnswer):
         client.job(service.job_id)
+
+
+def test_a_busy_s3_is_tried_again(client: Client, service: FakeService) -> None:
+    created = client.submit(JPEG)
+    service.faults = [httpx.Response(503, text="<Error><Code>SlowDown</Code></Error>")]
+    client.upload(created, JPEG)
+    assert [request.url.host for request in service.requests[1:]] == ["s3.test", "s3.test"]
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_computer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Health(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"status": "ok"}')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Health) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            with Client(f"http://127.0.0.1:{server.server_port}", "key") as client:
+                assert client.health() == {"status": "ok"}
+        finally:
+            server.shutdown()
 
 
 def test_run_hands_on_kind_and_options(client: Client, service: FakeService) -> None:
