@@ -7,8 +7,15 @@ import numpy as np
 
 from faces.contracts.jobs import QualityFilter
 from faces.contracts.results import Box, DetectedFace, FaceQuality, Landmarks, Point
-from gpu_worker.backends.base import Detection, Embedder, FloatArray, RgbImage
-from gpu_worker.crop import clip_box, crop_face
+from gpu_worker.backends.base import (
+    EMBEDDING_SIZE,
+    Detection,
+    Embedder,
+    FloatArray,
+    RgbImage,
+)
+from gpu_worker.crop import clip_box
+from gpu_worker.profiles import PLAIN, Profile
 from gpu_worker.quality import measure, poor_reasons
 
 MIN_CONFIDENCE = 0.9
@@ -26,13 +33,13 @@ class Face:
     Attributes
     ----------
     box : in whole pixels, inside the photo.
-    crop : (160, 160, 3) uint8 RGB, the network's input.
+    views : (160, 160, 3) uint8 RGB each, the network's inputs.
     quality : its `reasons` are those of the filter that the job asked for.
     """
 
     detection: Detection
     box: Box
-    crop: RgbImage
+    views: tuple[RgbImage, ...]
     quality: FaceQuality
 
     def describe(self) -> DetectedFace:
@@ -53,7 +60,10 @@ class Face:
 
 
 def find_faces(
-    image: RgbImage, detections: Sequence[Detection], level: QualityFilter
+    image: RgbImage,
+    detections: Sequence[Detection],
+    level: QualityFilter,
+    profile: Profile = PLAIN,
 ) -> list[Face]:
     """Crop and measure the faces, the largest first.
 
@@ -61,16 +71,17 @@ def find_faces(
     ----------
     image : (height, width, 3) uint8 RGB.
     level : by whose limits a face is called poor.
+    profile : cuts the views.
     """
     faces = []
     for detection in detections:
         box = clip_box(image, detection.box)
-        crop = crop_face(image, detection.box)
-        if detection.confidence < MIN_CONFIDENCE or box is None or crop is None:
+        if detection.confidence < MIN_CONFIDENCE or box is None:
             continue
-        quality = measure(crop, box, detection.landmarks)
+        views = profile.crops(image, detection)
+        quality = measure(views[0], box, detection.landmarks)
         reasons = poor_reasons(quality, detection.confidence, level)
-        faces.append(Face(detection, box, crop, quality.model_copy(update={"reasons": reasons})))
+        faces.append(Face(detection, box, views, quality.model_copy(update={"reasons": reasons})))
     return sorted(faces, key=lambda face: (-_area(face.box), face.box.left, face.box.top))
 
 
@@ -100,8 +111,12 @@ def rivals(faces: Sequence[Face], chosen: Face) -> int:
     )
 
 
-def embed_faces(embedder: Embedder, faces: Sequence[Face]) -> FloatArray:
+def embed_faces(embedder: Embedder, faces: Sequence[Face], profile: Profile = PLAIN) -> FloatArray:
     """Return (n, 512) float32 rows of unit length for n faces.
+
+    Parameters
+    ----------
+    profile : the one that cut the faces' views.
 
     Raises
     ------
@@ -109,12 +124,13 @@ def embed_faces(embedder: Embedder, faces: Sequence[Face]) -> FloatArray:
         When the network gives something else; such vectors must not reach the gallery.
     """
     if not faces:
-        return np.empty((0, 512), dtype=np.float32)
-    vectors = embedder.embed([face.crop for face in faces])
+        return np.empty((0, EMBEDDING_SIZE), dtype=np.float32)
+    crops = [view for face in faces for view in face.views]
+    vectors = embedder.embed(crops)
     lengths = np.linalg.norm(vectors, axis=1)
-    if vectors.shape != (len(faces), 512) or not np.allclose(lengths, 1, atol=1e-3):
+    if vectors.shape != (len(crops), EMBEDDING_SIZE) or not np.allclose(lengths, 1, atol=1e-3):
         raise RuntimeError("the embedding network gave no unit vectors")
-    return vectors
+    return profile.fuse(vectors.reshape(len(faces), len(profile.views), EMBEDDING_SIZE))
 
 
 def _area(box: Box) -> int:

@@ -1,48 +1,112 @@
-"""From a face's box to the network's input: the only place where crops are made.
+"""From a face's box and landmarks to the network's input: the only place where crops are made.
 
 Vectors are only comparable when they were made from equally cut and resampled faces;
-whoever changes anything here gives `CROP_VERSION` a new name.
+whoever changes anything here gives the profiles of `gpu_worker.profiles` new crop versions.
 """
 
+import math
+
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from faces.contracts.results import Box
 from gpu_worker.backends.base import FloatArray, RgbImage
 
 CROP_VERSION = "mtcnn-160-m32-v1"
+"""Of `crop_face` with its default margin, and nothing done afterwards."""
 
 CROP_PX = 160
 MARGIN_PX = 32
 """How many of the crop's pixels lie outside the box, in each direction, both sides together."""
 
+_SAMPLES = 2
+_Matrix = NDArray[np.float64]
 
-def crop_face(image: RgbImage, box: FloatArray) -> RgbImage | None:
+# Landmarks of a frontal head in eye distances, mean of LFW (folds 1 and 2), made symmetric.
+_TEMPLATE: _Matrix = np.array(
+    [[-0.5, -0.557], [0.5, -0.557], [0.0, 0.031], [-0.441, 0.541], [0.441, 0.541]]
+)
+# What an aligned crop shows, in eye distances: the faces of the training are stretched
+# to a square, so its width and height differ.
+_ALIGNED_WIDTH, _ALIGNED_HEIGHT, _ALIGNED_CENTRE = 2.9, 3.3, -0.05
+
+
+def crop_face(
+    image: RgbImage,
+    box: FloatArray,
+    margin: int = MARGIN_PX,
+    resampling: Image.Resampling = Image.Resampling.BILINEAR,
+) -> RgbImage:
     """Cut out a face with its margin and scale it to the network's input.
 
-    The box grows by `MARGIN_PX / (CROP_PX - MARGIN_PX)` of its size, is cut at the
-    photo's edge and scaled to a square, aspect not kept: so were the faces that the
-    network was trained on (davidsandberg/facenet, `align_dataset_mtcnn.py`). The size of
-    the margin was chosen on LFW. Pillow's bilinear filter averages when it
-    scales down.
+    The box grows by `margin / (CROP_PX - margin)` of its size, is cut at the photo's edge
+    and scaled to a square, aspect not kept: so were the faces that the network was trained
+    on (davidsandberg/facenet, `align_dataset_mtcnn.py`). Pillow's filters average when they
+    scale down.
 
     Parameters
     ----------
     image : (height, width, 3) uint8 RGB.
-    box : (4,) left, top, right, bottom in pixels; may reach beyond the photo.
+    box : (4,) left, top, right, bottom in pixels; some of it lies in the photo.
+    margin : pixels of the crop.
 
     Returns
     -------
-    (160, 160, 3) uint8 RGB, or None when nothing of the box lies in the photo.
+    (160, 160, 3) uint8 RGB, as of every function here.
     """
-    if clip_box(image, box) is None:
-        return None
     left, top, right, bottom = (float(edge) for edge in box)
-    grow_x = (right - left) * MARGIN_PX / (CROP_PX - MARGIN_PX) / 2
-    grow_y = (bottom - top) * MARGIN_PX / (CROP_PX - MARGIN_PX) / 2
+    grow_x = (right - left) * margin / (CROP_PX - margin) / 2
+    grow_y = (bottom - top) * margin / (CROP_PX - margin) / 2
     x0, y0, x1, y1 = _cut(image, left - grow_x, top - grow_y, right + grow_x, bottom + grow_y)
     part = Image.fromarray(np.ascontiguousarray(image[y0:y1, x0:x1]))
-    return np.asarray(part.resize((CROP_PX, CROP_PX), Image.Resampling.BILINEAR))
+    return np.asarray(part.resize((CROP_PX, CROP_PX), resampling))
+
+
+def crop_upright(
+    image: RgbImage, box: FloatArray, landmarks: FloatArray, margin: int = MARGIN_PX
+) -> RgbImage:
+    """Cut out the box with its margin, turned so that eyes and mouth lie level.
+
+    Like `crop_face`, but what lies outside the photo repeats its edge.
+
+    Parameters
+    ----------
+    image : (height, width, 3) uint8 RGB.
+    box : (4,) left, top, right, bottom in pixels; some of it lies in the photo.
+    landmarks : (5, 2) in pixels.
+    margin : pixels of the crop.
+    """
+    left, top, right, bottom = (float(edge) for edge in box)
+    across = landmarks[1] - landmarks[0] + landmarks[4] - landmarks[3]
+    angle = math.atan2(float(across[1]), float(across[0]))
+    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    size = np.array([right - left, bottom - top]) * CROP_PX / (CROP_PX - margin)
+    centre = np.array([(left + right) / 2, (top + bottom) / 2])
+    return _warp(image, turn * (size / CROP_PX), centre - turn @ (size / 2))
+
+
+def crop_aligned(image: RgbImage, landmarks: FloatArray) -> RgbImage:
+    """Cut out the face so that its landmarks lie where those of a mean face do.
+
+    By the similarity transform (Umeyama 1991) that fits the five points best.
+
+    Parameters
+    ----------
+    image : (height, width, 3) uint8 RGB.
+    landmarks : (5, 2) in pixels, not all equal.
+    """
+    points = landmarks.astype(np.float64)
+    there = points - points.mean(axis=0)
+    here = _TEMPLATE - _TEMPLATE.mean(axis=0)
+    norm = float((here * here).sum())
+    along = float((here * there).sum()) / norm
+    across = float((here[:, 0] * there[:, 1] - here[:, 1] * there[:, 0]).sum()) / norm
+    turn = np.array([[along, -across], [across, along]])
+    size = np.array([_ALIGNED_WIDTH, _ALIGNED_HEIGHT])
+    corner = np.array([0.0, _ALIGNED_CENTRE]) - size / 2
+    origin = points.mean(axis=0) + turn @ (corner - _TEMPLATE.mean(axis=0))
+    return _warp(image, turn * (size / CROP_PX), origin)
 
 
 def clip_box(image: RgbImage, box: FloatArray) -> Box | None:
@@ -51,6 +115,45 @@ def clip_box(image: RgbImage, box: FloatArray) -> Box | None:
     if right <= left or bottom <= top:
         return None
     return Box(left=left, top=top, right=right, bottom=bottom)
+
+
+def _warp(image: RgbImage, matrix: _Matrix, origin: _Matrix) -> RgbImage:
+    """Sample the crop whose pixel (x, y) shows `matrix @ (x, y) + origin` of the photo.
+
+    Only the part around the face is touched, and shrunk first when the face is large: an
+    affine transform alone would skip pixels.
+    """
+    corners = matrix @ np.array([[0, CROP_PX, 0, CROP_PX], [0, 0, CROP_PX, CROP_PX]])
+    low = np.floor((corners + origin[:, None]).min(axis=1)).astype(int) - 1
+    high = np.ceil((corners + origin[:, None]).max(axis=1)).astype(int) + 1
+    part = Image.fromarray(_with_edges(image, low, high))
+    size = high - low
+    # Two samples a pixel of the crop, averaged below.
+    step = math.sqrt(abs(float(np.linalg.det(matrix)))) / _SAMPLES
+    small = np.maximum(np.round(size / max(step, 1.0)), 1).astype(int)
+    if step > 1:
+        part = part.resize((int(small[0]), int(small[1])), Image.Resampling.BILINEAR)
+    scale = (small / size)[:, None]
+    linear = matrix * scale / _SAMPLES
+    shift = (origin - low) * scale[:, 0]
+    fine = part.transform(
+        (CROP_PX * _SAMPLES, CROP_PX * _SAMPLES),
+        Image.Transform.AFFINE,
+        (linear[0, 0], linear[0, 1], shift[0], linear[1, 0], linear[1, 1], shift[1]),
+        resample=Image.Resampling.BILINEAR,
+    )
+    return np.asarray(fine.reduce(_SAMPLES))
+
+
+def _with_edges(image: RgbImage, low: NDArray[np.int_], high: NDArray[np.int_]) -> RgbImage:
+    """Return the photo's pixels from `low` to `high` (x, y); outside it its edge repeats."""
+    height, width = image.shape[:2]
+    rows = np.clip(np.arange(low[1], high[1]), 0, height - 1)
+    columns = np.clip(np.arange(low[0], high[0]), 0, width - 1)
+    if (low >= 0).all() and high[0] <= width and high[1] <= height:
+        return np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]])
+    part: RgbImage = image[rows[:, None], columns]
+    return part
 
 
 def _cut(
