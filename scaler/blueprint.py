@@ -11,11 +11,11 @@ from botocore.config import Config
 from chalice.app import BaseLambdaEvent, Blueprint, Rate
 
 from faces.contracts.settings import ScalerSettings
-from scaler.decide import DecideConfig
 from scaler.executor import Executor
 from scaler.log import logger
 from scaler.observability import report
 from scaler.observe import read_backlog, read_workers
+from scaler.thin import DecideConfig
 from scaler.tick import Controller, Memory, run
 
 blueprint = Blueprint(__name__)

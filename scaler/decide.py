@@ -1,165 +1,228 @@
-"""How many workers the backlog wants, and which steps lead there; nothing but arithmetic.
+"""What to do now about the fleet: pure, the whole of the controller's judgement.
 
 Worked example, with 5 messages an instance, at most 15 instances and 5 launches a tick:
-100 messages wait, 8 more are being worked on, 2 workers run and 3 boot.
+100 messages wait, 8 more are being worked on, 2 workers run, 3 boot and 1 drains.
 
-    backlog  = 100 + 8                     = 108
-    desired  = ceil(108 / 5) = 22, at most = 15
-    capacity = 2 running + 3 booting       = 5
-    launch   = min(15 - 5, 5)              = 5      (the other 5 in the next tick)
+    wanted   = ceil((100 + 8) / 5)          = 22
+    desired  = 22, at most                  = 15
+    capacity = 2 ready + 3 booting          = 5
+    rescue   = the draining one, if it has not confirmed yet: capacity 6
+    launch   = min(15 - 6, 15 that may exist - 6, 5 a tick) = 5      (the rest next tick)
 
 Work in flight counts because its workers are busy with it; booting workers count because
-they were launched for this very backlog.
+they were launched for this very backlog. Steps are small because ticks are many: whatever
+fails or falls short is simply missing in the next observation.
 """
 
-import math
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import StrEnum
+from dataclasses import replace
+
+from scaler import breaker as circuit
+from scaler.launching import allowance, budget_spent, intent, launching
+from scaler.memory import confirmed, oldest_age, remember
+from scaler.model import Backlog, Decision, Fleet, FleetConfig, Observation, Reason, Rule
+from scaler.rules import given_rule, latency_rule
+from scaler.scale_in import drains, keepers
+from scaler.state import ControllerState, LaunchIntent, with_usage
+from scaler.upkeep import Upkeep, look_after
+
+__all__ = ["decide"]
 
 
-class WorkerState(StrEnum):
-    """States in which an instance is, or will be, capacity."""
+def decide(observation: Observation, config: FleetConfig, now: float) -> Decision:
+    """Return the step that brings the fleet nearer to what the backlog wants.
 
-    PENDING = "pending"
-    RUNNING = "running"
+    Costs O(booting + draining + suspects), and O(instances) in ticks that scale in or
+    keep a minimum.
 
-
-class Reason(StrEnum):
-    """Why a decision is what it is; each clamp has its own."""
-
-    BACKLOG_UNREADABLE = "backlog_unreadable"
-    FLEET_UNREADABLE = "fleet_unreadable"
-    RAISED_TO_MINIMUM = "raised_to_minimum"
-    HELD_TO_MAXIMUM = "held_to_maximum"
-    HELD_TO_LAUNCH_BATCH = "held_to_launch_batch"
-    STILL_WORKING = "still_working"
-    NOT_YET_QUIET = "not_yet_quiet"
-    YOUNGER_THAN_MIN_RUNTIME = "younger_than_min_runtime"
-
-
-@dataclass(frozen=True)
-class Backlog:
-    """Messages of the req-queue: waiting, and received but not deleted."""
-
-    visible: int
-    in_flight: int
-
-    @property
-    def total(self) -> int:
-        return self.visible + self.in_flight
-
-
-@dataclass(frozen=True)
-class Worker:
-    """One instance of the fleet; `launched_at` is aware."""
-
-    instance_id: str
-    name: str
-    state: WorkerState
-    launched_at: datetime
-
-
-@dataclass(frozen=True)
-class Observation:
-    """What was seen at one moment.
-
-    Attributes
+    Parameters
     ----------
-    backlog : None when it could not be read; that is not the same as nothing.
-    workers : None when they could not be read.
-    quiet_since : since when every reading showed an empty queue; None when the last did not.
+    now : Unix seconds, not before `observation.read_at`.
     """
-
-    backlog: Backlog | None
-    workers: tuple[Worker, ...] | None
-    quiet_since: datetime | None = None
-
-
-@dataclass(frozen=True)
-class DecideConfig:
-    """The limits of a decision; what they mean is said in `ScalerSettings`."""
-
-    min_instances: int
-    max_instances: int
-    messages_per_instance: int
-    min_runtime: timedelta
-    launch_batch: int
-    quiet_time: timedelta
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What is to be done now.
-
-    Attributes
-    ----------
-    desired : None when it could not be worked out; then nothing is done.
-    launch : how many workers to launch.
-    terminate : the instances to end.
-    """
-
-    desired: int | None
-    launch: int = 0
-    terminate: tuple[str, ...] = ()
-    reasons: tuple[Reason, ...] = ()
+    state, backlog, fleet = observation.state, observation.backlog, observation.fleet
+    held = _unusable(observation, config, now)
+    if held or backlog is None or fleet is None:
+        return Decision(desired=None, state=state, reasons=tuple(held))
+    seen = remember(state, observation, backlog, fleet, config, now)
+    age = oldest_age(seen, observation, now)
+    if now < config.pause_until:
+        rested = replace(seen, level=backlog.total)
+        return Decision(None, rested, reasons=(Reason.PAUSED,), oldest_age=age)
+    decision = _step(seen, backlog, fleet, bool(observation.booted), age, config, now)
+    if config.dry_run:
+        # Nothing will be done, so the state must not remember it as done.
+        state = replace(seen, level=backlog.total, capacity=decision.capacity)
+        return replace(decision, state=state, reasons=(*decision.reasons, Reason.DRY_RUN))
+    return decision
 
 
-def decide(observation: Observation, config: DecideConfig, now: datetime) -> Decision:
-    """Return the step that brings the fleet nearer to what the backlog wants."""
-    unreadable = []
+def _unusable(observation: Observation, config: FleetConfig, now: float) -> list[Reason]:
+    reasons = []
     if observation.backlog is None:
-        unreadable.append(Reason.BACKLOG_UNREADABLE)
-    if observation.workers is None:
-        unreadable.append(Reason.FLEET_UNREADABLE)
-    if observation.backlog is None or observation.workers is None:
-        return Decision(desired=None, reasons=tuple(unreadable))
-
-    desired, reasons = desired_workers(observation.backlog, config)
-    capacity = len(observation.workers)
-    if desired > capacity:
-        launch = desired - capacity
-        if launch > config.launch_batch:
-            launch = config.launch_batch
-            reasons.append(Reason.HELD_TO_LAUNCH_BATCH)
-        return Decision(desired, launch=launch, reasons=tuple(reasons))
-    if desired < capacity:
-        terminate, held = _scale_in(observation, observation.workers, desired, config, now)
-        return Decision(desired, terminate=terminate, reasons=(*reasons, *held))
-    return Decision(desired, reasons=tuple(reasons))
+        reasons.append(Reason.BACKLOG_UNREADABLE)
+    if observation.fleet is None:
+        reasons.append(Reason.FLEET_UNREADABLE)
+    if now - observation.read_at > config.stale_seconds:
+        reasons.append(Reason.STALE_READING)
+    return reasons
 
 
-def desired_workers(backlog: Backlog, config: DecideConfig) -> tuple[int, list[Reason]]:
-    """Return how many workers a backlog wants, within the limits, and which limit held."""
-    wanted = math.ceil(backlog.total / config.messages_per_instance)
-    if wanted < config.min_instances:
-        return config.min_instances, [Reason.RAISED_TO_MINIMUM]
-    if wanted > config.max_instances:
-        return config.max_instances, [Reason.HELD_TO_MAXIMUM]
-    return wanted, []
-
-
-def _scale_in(
-    observation: Observation,
-    workers: tuple[Worker, ...],
-    desired: int,
-    config: DecideConfig,
-    now: datetime,
-) -> tuple[tuple[str, ...], list[Reason]]:
-    """Return whom to end: the oldest first, none while any worker may be at work.
-
-    Which worker holds a message cannot be seen from outside, so only a queue that stayed
-    without any message, in flight included, shows that all are idle.
-    """
-    if observation.backlog is None or observation.backlog.total > 0:
-        return (), [Reason.STILL_WORKING]
-    quiet_since = observation.quiet_since
-    if quiet_since is None or now - quiet_since < config.quiet_time:
-        return (), [Reason.NOT_YET_QUIET]
-    surplus = len(workers) - desired
-    old_enough = sorted(
-        (worker for worker in workers if now - worker.launched_at >= config.min_runtime),
-        key=lambda worker: (worker.launched_at, worker.instance_id),
+def _step(
+    state: ControllerState,
+    backlog: Backlog,
+    fleet: Fleet,
+    booted: bool,
+    age: float | None,
+    config: FleetConfig,
+    now: float,
+) -> Decision:
+    upkeep = look_after(fleet, config, now)
+    state = _breaker(state, booted, len(upkeep.boot_failures), config, now)
+    unseen = len(state.launched)
+    lapsed = len(upkeep.released)
+    capacity = len(fleet.ready) + len(fleet.booting) - len(upkeep.boot_failures) + unseen + lapsed
+    wanted, desired, reasons = _desired(state, backlog, fleet, unseen, capacity, age, config, now)
+    reasons += upkeep.reasons
+    made: LaunchIntent | None = None
+    rescued: tuple[str, ...] = ()
+    started: tuple[str, ...] = ()
+    given_up: tuple[str, ...] = ()
+    state = _note_want(state, desired, config, now)
+    short = desired - capacity
+    if short > 0:
+        rescued = upkeep.rescuable[:short]
+        if rescued:
+            reasons.append(Reason.RESCUED)
+        short -= len(rescued)
+        started, made, held = _grow(state, fleet, unseen, short, config, now)
+        reasons += held
+    elif short < 0 and not state.intent:
+        given_up, held = drains(state, backlog, fleet, -short, config, now)
+        reasons += held
+    ended, stopped = _ended(upkeep, fleet, config)
+    after = replace(
+        state,
+        level=backlog.total,
+        capacity=capacity + len(rescued) - len(given_up),
+        scaled_out_at=now if started or made else state.scaled_out_at,
+        scaled_in_at=now if given_up else state.scaled_in_at,
     )
-    chosen = tuple(worker.instance_id for worker in old_enough[:surplus])
-    return chosen, [] if len(chosen) == surplus else [Reason.YOUNGER_THAN_MIN_RUNTIME]
+    if made is not None and made is not state.intent:
+        after = launching(after, made)
+    return Decision(
+        desired=desired,
+        state=after,
+        wanted=wanted,
+        launch=made,
+        start=started,
+        rescue=(*upkeep.released, *rescued),
+        drain=given_up,
+        suspect=upkeep.suspected,
+        cleared=upkeep.cleared,
+        terminate=ended,
+        stop=stopped,
+        keep=keepers(fleet, given_up, config, now),
+        reasons=tuple(reasons),
+        capacity=capacity,
+        unseen=unseen,
+        oldest_age=age,
+    )
+
+
+def _breaker(
+    state: ControllerState, booted: bool, boot_failures: int, config: FleetConfig, now: float
+) -> ControllerState:
+    """Return the state with its breaker and its unfinished launch brought up to date."""
+    breaker = circuit.due(state.breaker, config, now)
+    if booted:
+        breaker = circuit.succeeded(breaker)
+    if boot_failures:
+        breaker = circuit.failed(breaker, config, now, failures=boot_failures)
+        state = with_usage(state, boot_failures=boot_failures)
+    intent_kept = state.intent
+    if intent_kept is not None and now - intent_kept.at > 2 * config.unseen_seconds:
+        intent_kept = None  # by now EC2 shows what came of it
+    return replace(state, breaker=breaker, intent=intent_kept)
+
+
+def _desired(
+    state: ControllerState,
+    backlog: Backlog,
+    fleet: Fleet,
+    unseen: int,
+    capacity: int,
+    age: float | None,
+    config: FleetConfig,
+    now: float,
+) -> tuple[int, int, list[Reason]]:
+    """Return what the rule wants, what the limits leave of it, and which limits held."""
+    reasons: list[Reason] = []
+    total = confirmed(state, backlog.total, config)
+    if total < backlog.total:
+        reasons.append(Reason.SPIKE_UNCONFIRMED)
+    if config.rule is Rule.GIVEN:
+        wanted = given_rule(total, config)
+    else:
+        wanted, notes = latency_rule(total, fleet, unseen, state, age, config, now)
+        reasons += notes
+    desired = wanted
+    died = sum(count for _, count in state.dead)
+    if died >= max(config.dead_letter_limit, backlog.total / 5) and desired > max(1, capacity):
+        # More workers would only kill the same messages sooner.
+        desired = max(1, capacity)
+        reasons.append(Reason.DEAD_LETTERS_GROW)
+    if desired < config.min_instances:
+        desired = config.min_instances
+        reasons.append(Reason.RAISED_TO_MINIMUM)
+    if desired > config.max_instances:
+        desired = config.max_instances
+        reasons.append(Reason.HELD_TO_MAXIMUM)
+    if budget_spent(state, config):
+        # One worker ends what is in flight; the rest waits for the next day.
+        desired = min(desired, 1 if backlog.in_flight else 0)
+        reasons.append(Reason.BUDGET_SPENT)
+    return wanted, desired, reasons
+
+
+def _note_want(
+    state: ControllerState, desired: int, config: FleetConfig, now: float
+) -> ControllerState:
+    """Keep the highest desired number of the scale-in window in front."""
+    kept = [each for each in state.wants if now - each[0] <= config.scale_in_window]
+    while kept and kept[-1][1] <= desired:
+        kept.pop()
+    return replace(state, wants=(*kept, (now, desired)))
+
+
+def _grow(
+    state: ControllerState,
+    fleet: Fleet,
+    unseen: int,
+    short: int,
+    config: FleetConfig,
+    now: float,
+) -> tuple[tuple[str, ...], LaunchIntent | None, list[Reason]]:
+    """Return whom to start, what to launch, and what kept the number down."""
+    allowed, reasons = allowance(state, fleet, unseen, short, config, now)
+    if allowed <= 0:
+        return (), None, reasons
+    pending = state.intent
+    if pending is not None:
+        # Whether it was carried out is not known; the same token cannot launch twice.
+        reasons.append(Reason.FINISHING_EARLIER_LAUNCH)
+        return (), pending if pending.count <= allowed else None, reasons
+    warm = (each.instance_id for each in fleet.stopped if each.instance_id not in state.launched)
+    started = tuple(instance_id for instance_id, _ in zip(warm, range(allowed), strict=False))
+    allowed -= len(started)
+    made = intent(state, allowed, config, now) if allowed else None
+    if allowed and made is None:
+        reasons.append(Reason.NO_POOL_LEFT)
+    return started, made, reasons
+
+
+def _ended(
+    upkeep: Upkeep, fleet: Fleet, config: FleetConfig
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return whom to terminate, and who is stopped to be a warm one."""
+    missing = max(0, config.warm_pool - len(fleet.stopped))
+    stopped = upkeep.stoppable[:missing]
+    return tuple(each for each in upkeep.over if each not in stopped), stopped

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from faces.contracts.names import WORKER_NAME_PREFIX, StackNames
-from scaler.decide import Decision, Worker, WorkerState
 from scaler.log import logger
+from scaler.thin import Decision, Worker, WorkerState
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

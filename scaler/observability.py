@@ -4,8 +4,8 @@ from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from faces.contracts.names import METRICS_DIMENSION, METRICS_NAMESPACE
-from scaler.decide import WorkerState
 from scaler.log import logger, stack
+from scaler.thin import WorkerState
 from scaler.tick import TickRecord
 
 metrics = Metrics(namespace=METRICS_NAMESPACE)

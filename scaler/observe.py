@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from faces.contracts.names import ROLE_WORKER, TAG_ROLE, TAG_STACK, StackNames
-from scaler.decide import Backlog, Worker, WorkerState
 from scaler.log import logger
+from scaler.thin import Backlog, Worker, WorkerState
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

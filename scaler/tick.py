@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from scaler.decide import Backlog, DecideConfig, Decision, Observation, Worker, decide
 from scaler.executor import Outcome
+from scaler.thin import Backlog, DecideConfig, Decision, Observation, Worker, decide
 
 # The next invocation starts a minute after this one; nothing may still run then.
 LAST_START_SECONDS = 50.0

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from scaler import blueprint
-from scaler.decide import Backlog, DecideConfig, Decision, Worker, WorkerState
 from scaler.executor import Outcome
+from scaler.thin import Backlog, DecideConfig, Decision, Worker, WorkerState
 from scaler.tick import Controller, Memory
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

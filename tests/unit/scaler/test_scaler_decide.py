@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.decide import (
+from scaler.thin import (
     Backlog,
     DecideConfig,
     Decision,

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from faces.contracts.names import StackNames
 from faces.contracts.settings import ScalerSettings
 from scaler.blueprint import TickEvent, decide_config
-from scaler.decide import Backlog, Decision, Worker, WorkerState
 from scaler.executor import Executor, Outcome, client_token, free_names
 from scaler.observe import read_backlog, read_workers
+from scaler.thin import Backlog, Decision, Worker, WorkerState
 from tests.unit.scaler.fake_ec2 import NOW, FakeEc2, client_error
 
 NAMES = StackNames("faces-test")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scaler.decide import Backlog, DecideConfig, Decision, Reason, Worker, WorkerState
 from scaler.executor import Outcome
+from scaler.thin import Backlog, DecideConfig, Decision, Reason, Worker, WorkerState
 from scaler.tick import LAST_START_SECONDS, Controller, Memory, run
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -1,0 +1,92 @@
+"""How many instances may be launched now, where, and under which token."""
+
+import hashlib
+import math
+from dataclasses import replace
+
+from scaler import breaker as circuit
+from scaler.model import Fleet, FleetConfig, Market, Reason
+from scaler.state import BreakerState, ControllerState, LaunchIntent, Pool, cool_off_key
+
+
+def allowance(
+    state: ControllerState,
+    fleet: Fleet,
+    unseen: int,
+    short: int,
+    config: FleetConfig,
+    now: float,
+) -> tuple[int, list[Reason]]:
+    """Return how many of `short` missing workers may be launched or started, and why so few.
+
+    The maximum counts everything that exists: draining and leaving instances, and those
+    of every other launcher that carry the stack's tags.
+    """
+    reasons: list[Reason] = []
+    room = config.max_instances - fleet.existing - unseen
+    limits = [(max(0, room), Reason.HELD_TO_MAXIMUM)]
+    limits.append((config.launch_batch, Reason.HELD_TO_LAUNCH_BATCH))
+    if config.budget_hours is not None:
+        limits.append((_affordable(state, fleet, config), Reason.BUDGET_LIMITS_LAUNCH))
+    probes = circuit.allowed(state.breaker)
+    if probes is not None:
+        is_open = state.breaker.state is BreakerState.OPEN
+        limits.append((probes, Reason.BREAKER_OPEN if is_open else Reason.BREAKER_PROBES))
+    if now < state.backoff_until:
+        limits.append((0, Reason.BACKING_OFF))
+    if now - state.scaled_out_at < config.scale_out_cooldown:
+        limits.append((0, Reason.SCALE_OUT_COOLDOWN))
+    allowed = short
+    for limit, reason in limits:
+        if limit < allowed:
+            allowed = limit
+            reasons.append(reason)
+    return allowed, reasons
+
+
+def intent(
+    state: ControllerState, count: int, config: FleetConfig, now: float
+) -> LaunchIntent | None:
+    """Return a launch in the first market that has a pool outside its cool-off."""
+    for market in config.markets:
+        pools = open_pools(state, market, config, now)
+        if pools:
+            token = launch_token(state.sequence, count, market, pools, now)
+            return LaunchIntent(token, count, market.value, pools, now)
+    return None
+
+
+def open_pools(
+    state: ControllerState, market: Market, config: FleetConfig, now: float
+) -> tuple[Pool, ...]:
+    """Return the pools of a market that did not refuse lately."""
+    if not state.cool_offs:
+        return config.pools
+    return tuple(
+        pool for pool in config.pools if state.cool_offs.get(cool_off_key(market, pool), 0.0) <= now
+    )
+
+
+def launch_token(
+    sequence: int, count: int, market: str, pools: tuple[Pool, ...], now: float
+) -> str:
+    """Return a token of 32 hex digits that belongs to this launch and no other."""
+    text = f"{sequence}/{count}/{market}/{pools}/{now!r}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def launching(state: ControllerState, made: LaunchIntent) -> ControllerState:
+    """Return the state in which the launch is written down, not yet asked for."""
+    return replace(state, sequence=state.sequence + 1, intent=made)
+
+
+def budget_spent(state: ControllerState, config: FleetConfig) -> bool:
+    """Whether today's instance-hours are used up."""
+    return config.budget_hours is not None and state.usage.instance_hours >= config.budget_hours
+
+
+def _affordable(state: ControllerState, fleet: Fleet, config: FleetConfig) -> int:
+    """Return how many more instances can run for their least time within the budget."""
+    assert config.budget_hours is not None
+    left = (config.budget_hours - state.usage.instance_hours) * 3600
+    return max(0, math.floor(left / max(60.0, config.min_runtime)) - fleet.paid)

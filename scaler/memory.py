@@ -1,0 +1,176 @@
+"""What the next tick must know of this one: pure updates of the state from a reading."""
+
+import math
+from collections.abc import Collection
+from dataclasses import replace
+
+from scaler.model import Backlog, Fleet, FleetConfig, Observation
+from scaler.state import ControllerState, Usage
+
+_DAY = 86_400
+# Weight of one new measurement in a running mean.
+_NEW = 0.2
+_MAX_SAMPLES = 24
+
+
+def remember(
+    state: ControllerState,
+    observation: Observation,
+    backlog: Backlog,
+    fleet: Fleet,
+    config: FleetConfig,
+    now: float,
+) -> ControllerState:
+    """Return the state with everything that this reading adds to it."""
+    # Longer gaps are not accounted for: nobody knows what ran in a pause of the controller.
+    elapsed = min(max(0.0, now - state.ticked_at), 120.0) if state.ticked_at else 0.0
+    total = backlog.total
+    launched = _unseen(state, fleet, config, now)
+    capacity = len(fleet.ready) + len(fleet.booting) + len(launched)
+    lost = state.capacity - capacity
+    suddenly = total > 0 and lost > max(1, config.loss_fraction * state.capacity)
+    photos = _completed(state, observation, total)
+    return replace(
+        state,
+        ticked_at=now,
+        quiet_since=0.0 if total else state.quiet_since or now,
+        waiting_since=(state.waiting_since or now) if backlog.visible else 0.0,
+        samples=_thinned((*state.samples, (now, total)), now - config.latency_target),
+        launched=launched,
+        booting={each.instance_id: each.launched_at for each in fleet.booting},
+        boot_seconds=_mean(state.boot_seconds, observation.booted),
+        throughput=_throughput(
+            state,
+            photos,
+            backlog,
+            fleet,
+            elapsed,
+            measured=observation.completed is not None,
+        ),
+        cool_offs={key: until for key, until in state.cool_offs.items() if until > now}
+        if state.cool_offs
+        else state.cool_offs,
+        lost_at=now if suddenly else state.lost_at,
+        dead=_dead(state, backlog, config, now),
+        dead_level=backlog.dead,
+        usage=_usage(state.usage, fleet, photos, len(observation.booted), elapsed, now),
+    )
+
+
+def confirmed(state: ControllerState, total: int, config: FleetConfig) -> int:
+    """Return the backlog as far as the reading before confirms it.
+
+    Approximate counts jump now and then; only growth far above the last reading has to be
+    seen twice, and what one tick can launch anyway is never held back.
+    """
+    floor = max(config.spike_floor, config.launch_batch * config.messages_per_instance)
+    return min(total, max(floor, math.ceil(state.level * config.spike_factor)))
+
+
+def oldest_age(state: ControllerState, observation: Observation, now: float) -> float | None:
+    """Return the measured age of the oldest waiting message, or a bound from above."""
+    if not state.waiting_since:
+        return None
+    bound = now - state.waiting_since
+    return bound if observation.oldest_age is None else max(0.0, observation.oldest_age)
+
+
+def newly_booted(state: ControllerState, fleet: Fleet, now: float) -> tuple[float, ...]:
+    """Return the boot times of the instances that booted at the last tick and are ready."""
+    if not state.booting:
+        return ()
+    return tuple(
+        now - state.booting[each.instance_id]
+        for each in fleet.ready
+        if each.instance_id in state.booting
+    )
+
+
+def _unseen(
+    state: ControllerState, fleet: Fleet, config: FleetConfig, now: float
+) -> dict[str, float]:
+    """Return the own launches that EC2 does not show yet (it is eventually consistent).
+
+    An instance that was started counts until EC2 no longer shows it as stopped.
+    """
+    if not state.launched:
+        return {}
+    seen: Collection[str] = {
+        each.instance_id
+        for group in (fleet.booting, fleet.ready, fleet.draining, fleet.suspect)
+        for each in group
+    }
+    return {
+        instance_id: at
+        for instance_id, at in state.launched.items()
+        if instance_id not in seen and now - at < config.unseen_seconds
+    }
+
+
+def _mean(known: float, measured: Collection[float]) -> float:
+    for value in measured:
+        known = known + _NEW * (value - known) if known else value
+    return known
+
+
+def _completed(state: ControllerState, observation: Observation, total: int) -> float:
+    """Return the messages finished since the last tick: measured, or at least so many."""
+    if observation.completed is not None:
+        return observation.completed
+    return max(0, state.samples[-1][1] - total) if state.samples else 0
+
+
+def _throughput(
+    state: ControllerState,
+    photos: float,
+    backlog: Backlog,
+    fleet: Fleet,
+    elapsed: float,
+    *,
+    measured: bool,
+) -> float:
+    """Return the throughput of one busy worker; learnt only while all of them are busy.
+
+    `photos` is a lower bound where it is not measured, so then it pulls up more than down.
+    """
+    if not (elapsed and fleet.ready and photos and backlog.visible and state.waiting_since):
+        return state.throughput
+    seen, known = photos / elapsed / len(fleet.ready), state.throughput
+    if not known:
+        return seen
+    weight = _NEW if measured or seen > known else _NEW / 10
+    return known + weight * (seen - known)
+
+
+def _thinned(samples: tuple[tuple[float, int], ...], since: float) -> tuple[tuple[float, int], ...]:
+    """Drop what is older than `since`; beyond a number keep every other of the older half."""
+    kept = [sample for sample in samples if sample[0] >= since]
+    if len(kept) > _MAX_SAMPLES:
+        half = _MAX_SAMPLES // 2
+        kept = kept[:half:2] + kept[half:]
+    return tuple(kept)
+
+
+def _dead(
+    state: ControllerState, backlog: Backlog, config: FleetConfig, now: float
+) -> tuple[tuple[float, int], ...]:
+    before = backlog.dead if state.dead_level is None else state.dead_level
+    kept = tuple(each for each in state.dead if now - each[0] < config.dead_letter_window)
+    return (*kept, (now, backlog.dead - before)) if backlog.dead > before else kept
+
+
+def _usage(
+    usage: Usage, fleet: Fleet, photos: float, booted: int, elapsed: float, now: float
+) -> Usage:
+    day = int(now // _DAY)
+    if day != usage.day:
+        usage = Usage(day=day)
+    if not (elapsed or photos or booted):
+        return usage
+    return replace(
+        usage,
+        instance_seconds=usage.instance_seconds + fleet.paid * elapsed,
+        cost=usage.cost + fleet.hourly_price * elapsed / 3600,
+        booted=usage.booted + booted,
+        photos=usage.photos + photos,
+    )
