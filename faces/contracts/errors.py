@@ -30,6 +30,7 @@ class ErrorCode(StrEnum):
     METHOD_NOT_ALLOWED = "method_not_allowed"
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     UNKNOWN_JOB = "unknown_job"
+    UNKNOWN_BATCH = "unknown_batch"
     UNKNOWN_COLLECTION = "unknown_collection"
     UNKNOWN_PERSON = "unknown_person"
     UNKNOWN_FACE = "unknown_face"
@@ -49,6 +50,8 @@ class ErrorCode(StrEnum):
     UPLOAD_REJECTED = "upload_rejected"
     WORKER_GAVE_UP = "worker_gave_up"
     JOB_EXPIRED = "job_expired"
+    JOB_DELETED = "job_deleted"
+    JOB_UNFINISHED = "job_unfinished"
     UNAVAILABLE = "unavailable"
     INTERNAL = "internal"
 
@@ -92,6 +95,9 @@ CATALOGUE: dict[ErrorCode, ErrorSpec] = {
     ),
     ErrorCode.UNKNOWN_JOB: ErrorSpec(
         404, "No such job", "No job has this id, or its result is no longer kept."
+    ),
+    ErrorCode.UNKNOWN_BATCH: ErrorSpec(
+        404, "No such batch", "No batch has this id, or it is no longer kept."
     ),
     ErrorCode.UNKNOWN_COLLECTION: ErrorSpec(
         404, "No such collection", "Create the collection first, or check its name."
@@ -151,6 +157,12 @@ CATALOGUE: dict[ErrorCode, ErrorSpec] = {
     ),
     ErrorCode.JOB_EXPIRED: ErrorSpec(
         410, "Upload form expired", "No photo came before the form expired; ask for a new one."
+    ),
+    ErrorCode.JOB_DELETED: ErrorSpec(
+        410, "Job deleted", "The job was deleted, with its photo and its result."
+    ),
+    ErrorCode.JOB_UNFINISHED: ErrorSpec(
+        504, "Not answered in time", "The photo is still being worked on; ask for the job later."
     ),
     ErrorCode.UNAVAILABLE: ErrorSpec(
         503, "Temporarily unavailable", "A part of the service is down; try again shortly.", True

@@ -81,6 +81,8 @@ class JobParams(Document):
     person_name : enroll: makes a new person of this name.
     req_id : verify: compare with the unknown face that this id was given to.
     force : enroll: store the face though a check advises against it.
+    cache : whether the answer of an earlier job may be repeated where photo, question
+        and gallery are the same. all but enroll.
     """
 
     threshold: float | None = Field(default=None, ge=-1.0, le=1.0)
@@ -91,13 +93,13 @@ class JobParams(Document):
     person_name: PersonName | None = None
     req_id: str | None = Field(default=None, max_length=36)
     force: bool = False
+    cache: bool = True
 
 
-class JobRequest(Document):
-    """A job as the service understands it, tenant included."""
+class NewJob(Document):
+    """The body of `POST /v1/jobs`: what a client asks of a photo."""
 
     kind: JobKind = JobKind.IDENTIFY
-    tenant: str = DEFAULT_TENANT
     collection: CollectionName = DEFAULT_COLLECTION
     content_type: ContentType = ContentType.JPEG
     file_name: FileName | None = None
@@ -120,6 +122,19 @@ class JobRequest(Document):
             raise ValueError("verify needs either params.person_id or params.req_id")
         return self
 
+
+class JobRequest(NewJob):
+    """A job as the service understands it.
+
+    Attributes
+    ----------
+    tenant : whose key it came with.
+    key_id : that key, for the audit log.
+    """
+
+    tenant: str = DEFAULT_TENANT
+    key_id: str | None = Field(default=None, max_length=36)
+
     def to_metadata(self) -> dict[str, str]:
         """Return the object metadata (without the `x-amz-meta-` prefix), ASCII only.
 
@@ -138,6 +153,8 @@ class JobRequest(Document):
             fields["file-name"] = quote(self.file_name, safe=" ")
         if self.callback_url is not None:
             fields["callback-url"] = self.callback_url
+        if self.key_id is not None:
+            fields["key-id"] = self.key_id
         return fields
 
     @classmethod
@@ -157,6 +174,7 @@ class JobRequest(Document):
                 content_type=ContentType(metadata["content-type"]),
                 file_name=unquote(metadata["file-name"]) if "file-name" in metadata else None,
                 callback_url=metadata.get("callback-url"),
+                key_id=metadata.get("key-id"),
                 params=JobParams.model_validate_json(unquote(metadata["params"])),
             )
         except (KeyError, ValueError, ValidationError):

@@ -23,6 +23,7 @@ TAG_LAUNCH = "faces:launch"  # the client token of the launch
 UPLOAD_PREFIX = "uploads/"
 RESULT_PREFIX = "results/"
 DEAD_LETTER_PREFIX = "dead-letters/"
+BATCH_PREFIX = "batches/"
 
 METRICS_NAMESPACE = "ElasticFaces"
 METRICS_DIMENSION = "Stack"
@@ -87,6 +88,14 @@ class StackNames:
         return f"{self.stack}-resp-dlq"
 
     @property
+    def webhooks_queue(self) -> str:
+        return f"{self.stack}-webhooks-queue"
+
+    @property
+    def webhooks_dlq(self) -> str:
+        return f"{self.stack}-webhooks-dlq"
+
+    @property
     def launch_template(self) -> str:
         return f"{self.stack}-worker"
 
@@ -108,6 +117,11 @@ def upload_key(job_id: str) -> str:
 def result_key(job_id: str) -> str:
     """Key of a job's result in the out-bucket."""
     return f"{RESULT_PREFIX}{job_id}.json"
+
+
+def batch_key(batch_id: str) -> str:
+    """Key of a batch's list of jobs in the out-bucket."""
+    return f"{BATCH_PREFIX}{batch_id}.json"
 
 
 def dead_letter_key(job_id: str) -> str:

@@ -192,6 +192,9 @@ class JobResult(StoredDocument):
     faces : the largest first.
     timings_ms : wall milliseconds by stage (`fetch`, `decode`, `detect`, `embed`, `match`).
     worker_id : the EC2 instance, or None when no worker had a part in it.
+    cached : an earlier job had asked the same of the same photo, and the gallery had not
+        changed since: this is that job's answer, made without looking at the photo again.
+    gallery_position : the change feed's position that the photo was compared at, or later.
     submitted_at, finished_at : UTC.
     """
 
@@ -210,6 +213,8 @@ class JobResult(StoredDocument):
     model: ModelInfo | None = None
     timings_ms: dict[str, float] = Field(default_factory=dict)
     worker_id: str | None = None
+    cached: bool = False
+    gallery_position: int | None = None
     code_version: str
     submitted_at: datetime
     finished_at: datetime

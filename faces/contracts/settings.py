@@ -4,6 +4,7 @@ A wrong value stops the process at its start with an error that names the variab
 `docs/settings.md` lists them all; a test compares it with this module.
 """
 
+import ipaddress
 from collections.abc import Mapping
 from typing import Annotated, Self
 
@@ -12,6 +13,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from faces.contracts.names import StackNames, check_stack_name
 
 MIB = 1024 * 1024
+
+
+def _networks(text: str) -> str:
+    for part in filter(None, text.split(",")):
+        ipaddress.ip_network(part.strip())
+    return text
 
 
 class SettingsError(ValueError):
@@ -82,6 +89,27 @@ class DatabaseSettings(StackSettings):
         alias="FACES_UNMATCHED_SECONDS",
         description="How long an unknown face can be enrolled by its req_id",
     )
+    cache_url: str = Field(
+        default="",
+        alias="CACHE_URL",
+        description="Valkey or Redis that keeps results and wakes waiting requests; "
+        "everything works without one, more slowly (the local stack starts its own)",
+        pattern="^((rediss?|unix)://.+)?$",
+        repr=False,
+    )
+    cache_seconds: int = Field(
+        default=3600,
+        ge=1,
+        le=604_800,
+        alias="FACES_CACHE_SECONDS",
+        description="How long the cache keeps a result",
+    )
+    cache_answers: bool = Field(
+        default=True,
+        alias="FACES_CACHE_ANSWERS",
+        description="Whether a photo that was answered before is answered the same again, "
+        "without a worker, while its collection has not changed",
+    )
 
 
 class ApiSettings(DatabaseSettings):
@@ -135,6 +163,27 @@ class ApiSettings(DatabaseSettings):
         alias="FACES_JOB_TIMEOUT_SECONDS",
         description="A queued job without a result is answered as failed after this time "
         "(the retention of the queues)",
+    )
+    webhook_secret: str = Field(
+        default="",
+        alias="FACES_WEBHOOK_SECRET",
+        description="Secret (32 characters or more) from which each tenant's key for signed "
+        "callbacks is made; FACES_ID_SECRET when empty",
+        pattern="^(.{32,})?$",
+        repr=False,
+    )
+    callback_allow: Annotated[str, AfterValidator(_networks)] = Field(
+        default="",
+        alias="FACES_CALLBACK_ALLOW",
+        description="Networks (CIDR, separated by commas) that callbacks may reach though "
+        "they are not public, such as 127.0.0.1/32",
+    )
+    seed_scope: str = Field(
+        default="",
+        alias="FACES_SEED_SCOPE",
+        description="`<tenant>/<collection>` that requests without a key act for at POST / and "
+        "/api/v1; these addresses answer 404 when empty (the local stack sets default/default)",
+        pattern="^([A-Za-z0-9][A-Za-z0-9_.-]{0,62}/[A-Za-z0-9][A-Za-z0-9_.-]{0,62})?$",
     )
 
 
