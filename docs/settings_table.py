@@ -14,6 +14,7 @@ import annotated_types as limits
 from pydantic.fields import FieldInfo
 
 from faces.contracts import settings as contract
+from faces.contracts.scaler_settings import ScalerSettings
 from local_stack.settings import ROOT, LocalSettings
 
 FILE = ROOT / "docs" / "settings.md"
@@ -23,7 +24,7 @@ USERS: dict[type[contract.Settings], str] = {
     contract.DatabaseSettings: "API, worker",
     contract.ApiSettings: "API",
     contract.WorkerSettings: "worker",
-    contract.ScalerSettings: "scaler",
+    ScalerSettings: "scaler",
     LocalSettings: "local stack",
 }
 

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from faces.contracts.settings import ApiSettings, ScalerSettings, SettingsError, StackSettings
+from faces.contracts.scaler_settings import ScalerSettings
+from faces.contracts.settings import ApiSettings, SettingsError, StackSettings
 from local_stack.build import ROOT
 from local_stack.deploy import deploy_app, deploy_infra, destroy
 from local_stack.service import LocalStackError

@@ -12,7 +12,8 @@ from typing import Self
 
 from pydantic import Field
 
-from faces.contracts.settings import ApiSettings, ScalerSettings, StackSettings, WorkerSettings
+from faces.contracts.scaler_settings import ScalerSettings
+from faces.contracts.settings import ApiSettings, StackSettings, WorkerSettings
 from local_stack.service import LocalStackError, require_free_port
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from chalice.app import BaseLambdaEvent, Blueprint, Rate
 
-from faces.contracts.settings import ScalerSettings
+from faces.contracts.scaler_settings import ScalerSettings
 from scaler.executor import Executor
 from scaler.log import logger
 from scaler.observability import report

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from faces.contracts.names import StackNames, check_stack_name
 
@@ -208,13 +208,70 @@ class WorkerSettings(DatabaseSettings):
         alias="WORKER_BATCH_SIZE",
         description="Messages taken in one receive (SQS allows 10)",
     )
+    receivers: int = Field(
+        default=2,
+        ge=1,
+        le=32,
+        alias="WORKER_RECEIVERS",
+        description="Receives at the same time",
+    )
     poll_seconds: int = Field(
-        default=20,
+        default=5,
         ge=0,
         le=20,
         alias="WORKER_POLL_SECONDS",
         description="Longest wait of one receive; a worker that is told to stop ends "
         "after it at the latest (the local stack sets 2)",
+    )
+    in_hand: int = Field(
+        default=16,
+        ge=1,
+        le=1000,
+        alias="WORKER_IN_HAND",
+        description="Photos that are in the worker at the same time, waiting ones included",
+    )
+    transfers: int = Field(
+        default=4,
+        ge=1,
+        le=128,
+        alias="WORKER_TRANSFERS",
+        description="Photos fetched, and results stored, at the same time",
+    )
+    decoders: int = Field(
+        default=2,
+        ge=1,
+        le=64,
+        alias="WORKER_DECODERS",
+        description="Photos decoded at the same time",
+    )
+    pixels_in_hand: int = Field(
+        default=48_000_000,
+        ge=1,
+        alias="WORKER_PIXELS_IN_HAND",
+        description="Pixels decoded at the same time; bounds the memory (a photo of more "
+        "is decoded alone)",
+    )
+    detect_batch: int = Field(
+        default=1,
+        ge=1,
+        le=1024,
+        alias="WORKER_DETECT_BATCH",
+        description="Photos that go through the detector at once",
+    )
+    embed_batch: int = Field(
+        default=32,
+        ge=1,
+        le=4096,
+        alias="WORKER_EMBED_BATCH",
+        description="Faces that go through the embedding network at once",
+    )
+    batch_wait_seconds: float = Field(
+        default=0.005,
+        ge=0,
+        le=1,
+        alias="WORKER_BATCH_WAIT_SECONDS",
+        description="How long a batch may wait to be filled while more photos are on their "
+        "way; a photo that is alone never waits",
     )
     visibility_seconds: int = Field(
         default=60,
@@ -222,6 +279,33 @@ class WorkerSettings(DatabaseSettings):
         le=43_200,
         alias="WORKER_VISIBILITY_SECONDS",
         description="How long a received message is hidden from other workers",
+    )
+    hold_seconds: float = Field(
+        default=900,
+        gt=0,
+        le=43_000,
+        alias="WORKER_HOLD_SECONDS",
+        description="A photo that is in hand for longer is given up and left to the queue",
+    )
+    drain_seconds: float = Field(
+        default=20,
+        ge=3,
+        le=110,
+        alias="WORKER_DRAIN_SECONDS",
+        description="A worker that is told to stop has finished, or handed back, what is "
+        "in hand after this time",
+    )
+    metadata_url: str = Field(
+        default="",
+        alias="WORKER_METADATA_URL",
+        description="EC2's instance metadata (http://169.254.169.254 on an instance), asked "
+        "for spot interruption and rebalance notices and the drain tag; not when empty",
+    )
+    metrics_seconds: float = Field(
+        default=10,
+        gt=0,
+        alias="WORKER_METRICS_SECONDS",
+        description="Time between two lines of metrics in the log",
     )
     match_threshold: float = Field(
         default=0.65,
@@ -255,51 +339,3 @@ class WorkerSettings(DatabaseSettings):
         description="Folder whose checkpoints/ holds the FaceNet weights "
         "(default ~/.cache/torch); a missing file is downloaded there",
     )
-
-
-class ScalerSettings(StackSettings):
-    """The scaler's settings."""
-
-    min_instances: int = Field(
-        default=0,
-        ge=0,
-        alias="SCALER_MIN_INSTANCES",
-        description="Workers that run even when nothing waits (the local stack sets 1)",
-    )
-    max_instances: int = Field(
-        default=15,
-        ge=0,
-        alias="SCALER_MAX_INSTANCES",
-        description="Never more workers than this",
-    )
-    messages_per_instance: int = Field(
-        default=5,
-        ge=1,
-        alias="SCALER_MESSAGES_PER_INSTANCE",
-        description="Waiting messages for which one worker is wanted",
-    )
-    min_runtime_seconds: float = Field(
-        default=300,
-        ge=0,
-        alias="SCALER_MIN_RUNTIME_SECONDS",
-        description="A worker is not ended by the scaler before it ran for so long",
-    )
-    launch_batch: int = Field(
-        default=5,
-        ge=1,
-        alias="SCALER_LAUNCH_BATCH",
-        description="At most so many launches a tick",
-    )
-    tick_seconds: float = Field(
-        default=5,
-        gt=0,
-        le=60,
-        alias="SCALER_TICK_SECONDS",
-        description="Time between two looks at the queue",
-    )
-
-    @model_validator(mode="after")
-    def _limits_in_order(self) -> Self:
-        if self.min_instances > self.max_instances:
-            raise ValueError("SCALER_MIN_INSTANCES must not be above SCALER_MAX_INSTANCES")
-        return self

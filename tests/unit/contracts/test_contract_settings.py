@@ -2,10 +2,10 @@
 
 import pytest
 
+from faces.contracts.scaler_settings import ScalerSettings
 from faces.contracts.settings import (
     ApiSettings,
     DatabaseSettings,
-    ScalerSettings,
     Settings,
     SettingsError,
     StackSettings,

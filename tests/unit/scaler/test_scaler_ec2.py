@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faces.contracts.names import StackNames
-from faces.contracts.settings import ScalerSettings
+from faces.contracts.scaler_settings import ScalerSettings
 from scaler.blueprint import TickEvent, decide_config
 from scaler.executor import Executor, Outcome, client_token, free_names
 from scaler.observe import read_backlog, read_workers
