@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
+    from faces.gallery.audit import AuditLog
     from faces.gallery.database import KeptConnection
     from faces.gallery.gallery import Gallery
+    from faces.gallery.keys import KeyStore
 
 # A request has 29 s at API Gateway and makes two calls at most, so each ends within 14 s.
 SQS_CLIENT = Config(
@@ -81,6 +83,18 @@ class Context:
         from faces.gallery.gallery import Gallery
 
         return Gallery(self.connections, self.clock)
+
+    @cached_property
+    def keys(self) -> "KeyStore":
+        from faces.gallery.keys import KeyStore
+
+        return KeyStore(self.connections, self.clock)
+
+    @cached_property
+    def audit(self) -> "AuditLog":
+        from faces.gallery.audit import AuditLog
+
+        return AuditLog(self.connections)
 
     def check_database(self) -> None:
         """Raise TransientError when the database does not answer."""

@@ -4,9 +4,15 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from chalice_app.observability import logger
-from faces.contracts.base import StoredDocument
+from faces.contracts.base import Document, StoredDocument
 from faces.contracts.errors import TransientError
 from faces.contracts.version import CODE_VERSION
+
+
+class HealthQuery(Document):
+    """The query of `GET /health`."""
+
+    deep: Literal["0", "1"] = "0"
 
 
 class Health(StoredDocument):

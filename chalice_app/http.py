@@ -1,14 +1,12 @@
-"""The edge between API Gateway and the views: keys, errors, request ids, logs and metrics.
+"""The edge between API Gateway and the operations: keys, errors, request ids, logs, metrics.
 
 Every answer carries `X-Request-Id`, every failed one is a problem document (RFC 9457), those
 that Chalice makes by itself included.
 """
 
-import functools
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -24,15 +22,14 @@ from chalice.app import (
 from pydantic import BaseModel
 
 from chalice_app import dependencies
-from chalice_app.auth import authenticate
-from chalice_app.dependencies import Context
+from chalice_app.auth import NOBODY, authenticate
 from chalice_app.observability import flush_metrics, logger, metrics, trace
-from chalice_app.validation import parse_json_object
-from faces.contracts.errors import ErrorCode, FacesError
+from chalice_app.registry import JSON, Call, Operation, media_type
+from chalice_app.validation import parse_json_object, validate
+from faces.contracts.errors import ErrorCode, FacesError, TooManyRequests
 from faces.contracts.ids import new_id
 
 REQUEST_ID_HEADER = "X-Request-Id"
-JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 # The key travels in a header of its own, never in a cookie, so a page of another origin
@@ -60,71 +57,50 @@ class ViewFailed(ChaliceUnhandledError):
     """Carries what a view raised past Chalice, which would swallow it, to the middleware."""
 
 
-@dataclass(frozen=True)
-class Call:
-    """One request with what is needed to answer it.
-
-    Attributes
-    ----------
-    tenant : whose key it came with; empty where no key is needed.
-    """
-
-    request: Request
-    context: Context
-    tenant: str
-
-    def json(self) -> dict[str, Any]:
-        """Return the JSON object of the body; InvalidInput where there is none."""
-        return parse_json_object(self.request.raw_body)
-
-    def query(self, name: str) -> str | None:
-        """Return a parameter of the query, or None."""
-        parameters = self.request.query_params
-        return None if parameters is None else parameters.get(name)
-
-    @property
-    def base_url(self) -> str:
-        """Address of the API as the client sees it, stage included, without a slash."""
-        if self.context.settings.public_url:
-            return self.context.settings.public_url.rstrip("/")
-        headers = self.request.headers
-        scheme = headers.get("x-forwarded-proto", "https")
-        # API Gateway's path holds the stage, the route's pattern does not.
-        path = str(self.request.context.get("path", ""))
-        depth = len(self.request.path.strip("/").split("/"))
-        stage = "/".join(path.rstrip("/").split("/")[:-depth])
-        return f"{scheme}://{headers.get('host', 'localhost')}{stage}"
+def bind(blueprint: Blueprint, operations: Iterable[Operation]) -> None:
+    """Make a route of each operation."""
+    for operation in operations:
+        blueprint.route(
+            operation.path,
+            methods=[operation.method],
+            name=operation.name,
+            content_types=[operation.consumes] if operation.body is not None else [],
+        )(_view(blueprint, operation))
 
 
-def endpoint(
-    blueprint: Blueprint, method: str, path: str, *, needs_key: bool = True
-) -> Callable[[View], View]:
-    """Register a view that is called with a `Call` and the values in the path."""
+def _view(blueprint: Blueprint, operation: Operation) -> View:
+    def view(**values: str) -> Response:
+        try:
+            return _carry_out(operation, blueprint.current_request, values)
+        except Exception as error:
+            raise ViewFailed from error
 
-    def register(function: View) -> View:
-        @functools.wraps(function)
-        def view(**values: str) -> Response:
-            try:
-                request = blueprint.current_request
-                context = dependencies.context()
-                tenant = ""
-                if needs_key:
-                    tenant = authenticate(request.headers, context.settings.api_key_sha256)
-                return function(Call(request, context, tenant), **values)
-            except Exception as error:
-                raise ViewFailed from error
-
-        blueprint.route(path, methods=[method], content_types=[JSON] if method == "POST" else [])(
-            view
-        )
-        return view
-
-    return register
+    return view
 
 
-def answer(document: BaseModel, status: int = 200) -> Response:
-    """Return a document as JSON; fields without a value are left out."""
-    return Response(document.model_dump_json(exclude_none=True), {"Content-Type": JSON}, status)
+def _carry_out(operation: Operation, request: Request, values: dict[str, str]) -> Response:
+    context = dependencies.context()
+    caller = NOBODY
+    if operation.scopes is not None:
+        root = context.settings.api_key_sha256
+        caller = authenticate(request.headers, root, lambda: context.keys)
+        logger.append_keys(tenant=caller.tenant, key_id=caller.key_id)
+        caller.require(*operation.scopes)
+    given: dict[str, Any] = dict(values)
+    if operation.query is not None:
+        asked: Mapping[str, str] = request.query_params or {}
+        given["query"] = validate(operation.query, {k: v for k, v in asked.items() if v})
+    if operation.body is not None and operation.consumes == JSON:
+        given["body"] = validate(operation.body, parse_json_object(request.raw_body))
+    call = Call(request, context, caller)
+    answered = operation.handler(call, **given)
+    headers: dict[str, str | list[str]] = {"Content-Type": media_type(operation), **call.headers}
+    if isinstance(answered, BaseModel):
+        # Fields without a value are left out.
+        answered = answered.model_dump_json(exclude_none=True)
+    elif isinstance(answered, bytes):
+        answered = answered.decode()
+    return Response(answered, headers, operation.status)
 
 
 def install(app: Chalice) -> None:
@@ -181,7 +157,7 @@ def _handle(request: Request, get_response: Callable[[Request], Response]) -> Re
     if response.status_code >= 500:
         metrics.add_metric("ServerErrors", MetricUnit.Count, 1)
     flush_metrics()
-    logger.remove_keys(["request_id", "method", "path", "job_id"])
+    logger.remove_keys(["request_id", "method", "path", "job_id", "tenant", "key_id"])
     return response
 
 
@@ -220,6 +196,8 @@ def _render(error: FacesError, request_id: str) -> Response:
     headers: dict[str, str | list[str]] = {"Content-Type": PROBLEM_JSON}
     if error.code is ErrorCode.UNAUTHENTICATED:
         headers["WWW-Authenticate"] = 'ApiKey header="X-Api-Key"'
-    if error.code in (ErrorCode.UNAVAILABLE, ErrorCode.TOO_MANY_REQUESTS):
+    if isinstance(error, TooManyRequests):
+        headers["Retry-After"] = str(error.retry_after)
+    elif error.code is ErrorCode.UNAVAILABLE:
         headers["Retry-After"] = _RETRY_AFTER_SECONDS
     return Response(problem.model_dump_json(exclude_none=True), headers, problem.status)

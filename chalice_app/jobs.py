@@ -1,14 +1,12 @@
 """Jobs as clients see them: opened by a form, then watched until they end."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from chalice_app.aws import ObjectInfo, Objects
 from chalice_app.results import Results
 from chalice_app.uploads import upload_form
-from chalice_app.validation import validate
 from faces.contracts.errors import ErrorCode, FacesError, InvalidInput
 from faces.contracts.ids import check_job_id, id_time, new_job_id
 from faces.contracts.jobs import JobCreated, JobRequest, JobState, JobView
@@ -20,9 +18,8 @@ if TYPE_CHECKING:
 
 
 def open_job(
-    body: Mapping[str, Any],
+    request: JobRequest,
     *,
-    tenant: str,
     settings: ApiSettings,
     s3: "S3Client",
     base_url: str,
@@ -33,13 +30,10 @@ def open_job(
     Raises
     ------
     InvalidInput
-        Naming the wrong field of `body`.
+        Naming the wrong field of the request.
     """
-    if "tenant" in body:
-        raise InvalidInput("tenant", "tenant: the tenant is the key's and cannot be chosen")
-    request = validate(JobRequest, {**body, "tenant": tenant})
-    _check_callback(request.callback_url)
-    job_id = new_job_id(id_secret(settings), tenant, now)
+    check_callback(request.callback_url)
+    job_id = new_job_id(id_secret(settings), request.tenant, now)
     return JobCreated(
         job_id=job_id,
         upload=upload_form(s3, settings, job_id, request, now),
@@ -116,7 +110,8 @@ def id_secret(settings: ApiSettings) -> bytes:
     return settings.id_secret.encode()
 
 
-def _check_callback(url: str | None) -> None:
+def check_callback(url: str | None) -> None:
+    """Raise InvalidInput for an address that no result can be sent to."""
     if url is None:
         return
     # Object metadata takes ASCII only; other characters are percent-encoded in a URL.

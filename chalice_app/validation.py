@@ -29,6 +29,11 @@ def parse_json_object(body: str | bytes) -> dict[str, Any]:
         raise InvalidInput(BODY, "The body is no valid JSON.") from None
     if not isinstance(document, dict):
         raise InvalidInput(BODY, "The body must be a JSON object.")
+    try:
+        # JSON can write half of a surrogate pair; neither answer nor database can.
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise InvalidInput(BODY, "The body holds text that is no Unicode.") from None
     return document
 
 

@@ -4,6 +4,7 @@ The tree::
 
     FacesError                 anything with a code of the catalogue below
     ├── InvalidInput           a field of a request is wrong; names the field
+    ├── TooManyRequests        a key's limit is reached; says when to try again
     ├── PhotoError             this photo cannot be answered; trying again changes nothing
     └── TransientError         a dependency failed; the same call may succeed later
     SettingsError              a process cannot start (see `faces.contracts.settings`)
@@ -35,6 +36,8 @@ class ErrorCode(StrEnum):
     UNKNOWN_PERSON = "unknown_person"
     UNKNOWN_FACE = "unknown_face"
     UNKNOWN_REQ_ID = "unknown_req_id"
+    UNKNOWN_KEY = "unknown_key"
+    COLLECTION_EXISTS = "collection_exists"
     DUPLICATE_PERSON = "duplicate_person"
     TOO_MANY_REQUESTS = "too_many_requests"
     UPLOAD_TOO_LARGE = "upload_too_large"
@@ -47,6 +50,8 @@ class ErrorCode(StrEnum):
     NO_FACE = "no_face"
     SEVERAL_FACES = "several_faces"
     POOR_FACE = "poor_face"
+    LOOKS_LIKE_ANOTHER = "looks_like_another"
+    DUPLICATE_FACE = "duplicate_face"
     UPLOAD_REJECTED = "upload_rejected"
     WORKER_GAVE_UP = "worker_gave_up"
     JOB_EXPIRED = "job_expired"
@@ -109,6 +114,10 @@ CATALOGUE: dict[ErrorCode, ErrorSpec] = {
         "No such unknown face",
         "This req_id was never given out, was used or has expired; send the photo again.",
     ),
+    ErrorCode.UNKNOWN_KEY: ErrorSpec(404, "No such key", "No API key has this id here."),
+    ErrorCode.COLLECTION_EXISTS: ErrorSpec(
+        409, "Collection already there", "A collection of this name exists; choose another name."
+    ),
     ErrorCode.DUPLICATE_PERSON: ErrorSpec(
         409,
         "Person already there",
@@ -146,6 +155,17 @@ CATALOGUE: dict[ErrorCode, ErrorSpec] = {
     ),
     ErrorCode.POOR_FACE: ErrorSpec(
         422, "Face too poor to enrol", "Use a sharp, well-lit, frontal and larger face."
+    ),
+    ErrorCode.LOOKS_LIKE_ANOTHER: ErrorSpec(
+        409,
+        "Face of another person",
+        "Somebody else here looks like this and would be mistaken for the person; add the face "
+        "to that person, or send force.",
+    ),
+    ErrorCode.DUPLICATE_FACE: ErrorSpec(
+        409,
+        "Face already enrolled",
+        "This very face is enrolled; use another photo, or send force.",
     ),
     ErrorCode.UPLOAD_REJECTED: ErrorSpec(
         422, "Upload not usable", "The upload does not carry a valid request; ask for a new form."
@@ -243,6 +263,19 @@ class InvalidInput(FacesError):
 
     def __init__(self, field: str, detail: str) -> None:
         super().__init__(ErrorCode.INVALID_REQUEST, detail, field=field)
+
+
+class TooManyRequests(FacesError):
+    """A key's limit is reached.
+
+    Parameters
+    ----------
+    retry_after : seconds after which a request is let in again.
+    """
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(ErrorCode.TOO_MANY_REQUESTS)
+        self.retry_after = retry_after
 
 
 class PhotoError(FacesError):

@@ -1,8 +1,114 @@
-"""People as the API answers them, without faces' vectors."""
+"""People and faces as the API is asked for them and answers them, without vectors."""
 
 from datetime import date, datetime
+from typing import Annotated, Self
 
-from faces.contracts.base import StoredDocument
+from pydantic import AfterValidator, Field, model_validator
+
+from faces.contracts.base import Document, StoredDocument
+from faces.contracts.jobs import DEFAULT_COLLECTION, CollectionName, PersonName
+
+MAX_LIMIT = 1000
+
+
+def _one_line(text: str) -> str:
+    """Return `text` without outer blanks; refuse what no database or page can show."""
+    stripped = text.strip()
+    if not stripped or not stripped.isprintable():
+        raise ValueError("must hold visible text without control characters")
+    return stripped
+
+
+Line = AfterValidator(_one_line)
+Name = Annotated[PersonName, Line]
+Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$"), Line]
+ExternalId = Annotated[str, Field(min_length=1, max_length=200), Line]
+
+
+class NewPerson(Document):
+    """A person to be made.
+
+    Attributes
+    ----------
+    name : need not be unique.
+    email : unique in the collection, whatever its case.
+    external_id : the client's own key of the person; unique in the collection.
+    """
+
+    name: Name
+    birthdate: date | None = None
+    email: Email | None = None
+    external_id: ExternalId | None = None
+
+
+class PersonUpdate(Document):
+    """What to change of a person: the fields that are given; null empties one."""
+
+    # The default is never stored: only fields that were given are.
+    name: Name = ""
+    birthdate: date | None = None
+    email: Email | None = None
+    external_id: ExternalId | None = None
+
+
+class EnrolUnknown(Document):
+    """The body of `POST /v1/people`: whose face `req_id` is.
+
+    Attributes
+    ----------
+    name : makes a new person, with birthdate, email and external_id where given.
+    person_id : adds the face to a person who is there.
+    """
+
+    collection: CollectionName = DEFAULT_COLLECTION
+    req_id: str = Field(min_length=1, max_length=36)
+    person_id: str | None = Field(default=None, max_length=36)
+    name: Name | None = None
+    birthdate: date | None = None
+    email: Email | None = None
+    external_id: ExternalId | None = None
+
+    @model_validator(mode="after")
+    def _new_or_known(self) -> Self:
+        if (self.name is None) == (self.person_id is None):
+            raise ValueError("either name or person_id is needed, not both")
+        details = (self.birthdate, self.email, self.external_id)
+        if self.person_id is not None and any(detail is not None for detail in details):
+            raise ValueError("a person who is there keeps their details; leave these out")
+        return self
+
+    @property
+    def person(self) -> NewPerson | str:
+        """The person to make, or the id of the one who is there."""
+        if self.person_id is not None:
+            return self.person_id
+        assert self.name is not None, "one of both is given"
+        return NewPerson(
+            name=self.name,
+            birthdate=self.birthdate,
+            email=self.email,
+            external_id=self.external_id,
+        )
+
+
+class InCollection(Document):
+    """The query of all that concerns one collection."""
+
+    collection: CollectionName = DEFAULT_COLLECTION
+
+
+class PeopleQuery(InCollection):
+    """The query of `GET /v1/people`.
+
+    Attributes
+    ----------
+    query : only people whose name, e-mail or external id holds this text (case ignored).
+    cursor : `next_cursor` of the page before.
+    """
+
+    query: str | None = Field(default=None, max_length=200)
+    cursor: str | None = Field(default=None, max_length=2000)
+    limit: int = Field(default=50, ge=1, le=MAX_LIMIT)
 
 
 class Person(StoredDocument):

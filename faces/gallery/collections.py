@@ -18,12 +18,17 @@ def ensure(connection: Connection, tenant: str, collection: str) -> int:
             raise InvalidInput(
                 field, "use 1 to 63 letters, digits, '_', '.' and '-', starting with no sign"
             )
-    connection.execute("INSERT INTO tenants (tenant) VALUES (%s) ON CONFLICT DO NOTHING", [tenant])
+    ensure_tenant(connection, tenant)
     connection.execute(
         "INSERT INTO collections (tenant, name) VALUES (%s, %s) ON CONFLICT DO NOTHING",
         [tenant, collection],
     )
     return find(connection, tenant, collection)
+
+
+def ensure_tenant(connection: Connection, tenant: str) -> None:
+    """Make a tenant where it is missing."""
+    connection.execute("INSERT INTO tenants (tenant) VALUES (%s) ON CONFLICT DO NOTHING", [tenant])
 
 
 def find(connection: Connection, tenant: str, collection: str) -> int:

@@ -19,6 +19,7 @@ from chalice_app.results import Results
 from faces.contracts.errors import TransientError
 from faces.contracts.ids import new_job_id
 from faces.contracts.jobs import DEFAULT_TENANT, JobRequest
+from faces.contracts.keys import Scope
 from faces.contracts.names import upload_key
 from faces.contracts.settings import ApiSettings
 
@@ -140,6 +141,19 @@ class FakeQueues:
 
 
 @dataclass
+class FakeKeys:
+    """`auth.Keys` in memory: tenant, id and scopes by key; `error` is raised first."""
+
+    known: dict[str, tuple[str, str, frozenset[Scope]]] = field(default_factory=dict)
+    error: Exception | None = None
+
+    def admit(self, key: str) -> tuple[str, str, frozenset[Scope]] | None:
+        if self.error is not None:
+            raise self.error
+        return self.known.get(key)
+
+
+@dataclass
 class FakeContext:
     """What `dependencies.Context` offers, in memory."""
 
@@ -148,6 +162,7 @@ class FakeContext:
     queues: FakeQueues = field(default_factory=FakeQueues)
     s3: Any = field(default_factory=make_s3)
     gallery: Any = None
+    keys: Any = field(default_factory=lambda: FakeKeys())
     database_away: bool = False
 
     def __post_init__(self) -> None:

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from app import app
 from chalice_app import dependencies
+from chalice_app.api import OPERATIONS
 from chalice_app.http import METHODS
 from faces.contracts.errors import CATALOGUE, ErrorCode, FacesError, Problem
 from faces.contracts.ids import check_job_id, new_id
@@ -89,7 +89,7 @@ def test_a_job_is_opened(context: FakeContext) -> None:
     fields = created.upload.fields
     prefix = "x-amz-meta-"
     carried = {k.removeprefix(prefix): v for k, v in fields.items() if k.startswith(prefix)}
-    assert JobRequest.from_metadata(carried) == JobRequest.model_validate(body)
+    assert JobRequest.from_metadata(carried) == JobRequest(**body, key_id="root")
     assert fields["key"] == f"uploads/{created.job_id}"
     assert fields["Content-Type"] == "image/png"
     assert context.objects.stored == {}
@@ -188,12 +188,9 @@ def test_an_unknown_job(context: FakeContext) -> None:
 
 
 VERSIONED = [
-    ("POST", "/v1/jobs"),
-    ("GET", f"/v1/jobs/{new_id()}"),
-    ("POST", "/v1/people"),
-    ("GET", "/v1/people"),
-    ("GET", "/v1/people/x"),
-    ("DELETE", "/v1/people/x"),
+    (operation.method, operation.path.replace("{", "").replace("}", ""))
+    for operation in OPERATIONS
+    if operation.path.startswith("/v1") and operation.name != "get_openapi"
 ]
 
 
@@ -205,16 +202,6 @@ def test_no_address_answers_without_the_key(
     answer = call(method, path, key=key, headers={"Content-Type": "application/json"})
     problem(answer, ErrorCode.UNAUTHENTICATED)
     assert "X-Api-Key" in answer.headers["www-authenticate"]
-
-
-def test_every_versioned_route_is_in_that_list() -> None:
-    real = {
-        (method, path)
-        for path, methods in app.routes.items()
-        for method, entry in methods.items()
-        if path.startswith("/v1") and entry.view_name != "method_not_allowed"
-    }
-    assert len(real) == len(VERSIONED)
 
 
 @pytest.mark.parametrize("key", [None, "", "x"])
