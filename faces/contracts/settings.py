@@ -6,7 +6,7 @@ A wrong value stops the process at its start with an error that names the variab
 
 import ipaddress
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -326,6 +326,24 @@ class WorkerSettings(DatabaseSettings):
         ge=10_000,
         alias="FACES_MAX_PIXELS",
         description="Photos of more pixels are refused before they are decoded",
+    )
+    backend: Literal["auto", "reference", "cpu", "cuda"] = Field(
+        default="auto",
+        alias="WORKER_BACKEND",
+        description="Who runs the networks: `cuda` a GPU, `cpu` OpenVINO, `reference` "
+        "facenet-pytorch; `auto` takes the fastest that the machine has",
+    )
+    detection: Literal["exact", "fast"] = Field(
+        default="exact",
+        alias="WORKER_DETECTION",
+        description="`exact` finds what facenet-pytorch finds; `fast` overlooks faces under "
+        "3 % of the longer side of photos above 640 px",
+    )
+    cache: str = Field(
+        default="",
+        alias="WORKER_CACHE",
+        description="Folder in which the `cpu` backend keeps its converted networks "
+        "(default ~/.cache/elastic-faces)",
     )
     threads: int = Field(
         default=0,
