@@ -3,7 +3,30 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a job asks, such that equal questions have equal answers.
+
+    Attributes
+    ----------
+    key : a digest of photo, tenant, collection, kind and parameters.
+    version : of the collection, read before the photo was looked at.
+    """
+
+    key: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A kept answer, and for which version of the collection it counts."""
+
+    version: str
+    body: bytes
 
 
 class Wakeup(Protocol):
@@ -41,20 +64,20 @@ class Cache(Protocol):
     def wakeup(self, job_id: str) -> AbstractContextManager[Wakeup]:
         """Listen for the end of a job; one that comes after this call is not missed."""
 
-    def ask(self, job_id: str, question: str) -> None:
+    def ask(self, job_id: str, question: Question) -> None:
         """Note which question a job asks, so that its answer can be kept."""
 
-    def question(self, job_id: str) -> str | None:
+    def question(self, job_id: str) -> Question | None:
         """Return the question that a job asks, where it was noted."""
 
-    def answer(self, question: str) -> bytes | None:
-        """Return the answer that today's workers gave to a question."""
+    def answer(self, key: str) -> Answer | None:
+        """Return what today's workers answered to the question of this key."""
 
-    def keep_answer(self, question: str, fingerprint: str, body: bytes) -> None:
+    def keep_answer(self, question: Question, fingerprint: str, body: bytes) -> None:
         """Keep the answer that workers of this fingerprint gave."""
 
-    def forget_answer(self, question: str) -> None:
-        """Forget the answer to a question."""
+    def forget_answer(self, key: str) -> None:
+        """Forget the answer to the question of this key."""
 
     def work_as(self, fingerprint: str) -> None:
         """Say that workers of this fingerprint answer now; other answers count no more."""
@@ -86,21 +109,21 @@ class NoCache:
         """Hand out something that only sleeps."""
         yield Sleeper(self._sleep)
 
-    def ask(self, job_id: str, question: str) -> None:
+    def ask(self, job_id: str, question: Question) -> None:
         """Do nothing."""
 
-    def question(self, job_id: str) -> str | None:
+    def question(self, job_id: str) -> Question | None:
         """Return None."""
         return None
 
-    def answer(self, question: str) -> bytes | None:
+    def answer(self, key: str) -> Answer | None:
         """Return None."""
         return None
 
-    def keep_answer(self, question: str, fingerprint: str, body: bytes) -> None:
+    def keep_answer(self, question: Question, fingerprint: str, body: bytes) -> None:
         """Do nothing."""
 
-    def forget_answer(self, question: str) -> None:
+    def forget_answer(self, key: str) -> None:
         """Do nothing."""
 
     def work_as(self, fingerprint: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from faces.cache.cache import Cache, NoCache, Sleeper, Wakeup
+from faces.cache.cache import Answer, Cache, NoCache, Question, Sleeper, Wakeup
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -98,35 +98,38 @@ class ValkeyCache:
         finally:
             listener.close()
 
-    def ask(self, job_id: str, question: str) -> None:
+    def ask(self, job_id: str, question: Question) -> None:
         """Note which question a job asks, so that its answer can be kept."""
-        key = self._key("question", job_id)
-        self._try(lambda server: server.set(key, question, ex=self._seconds), None)
+        key, value = self._key("question", job_id), f"{question.key}\n{question.version}"
+        self._try(lambda server: server.set(key, value, ex=self._seconds), None)
 
-    def question(self, job_id: str) -> str | None:
+    def question(self, job_id: str) -> Question | None:
         """Return the question that a job asks, where it was noted."""
         found = self._try(lambda server: _bytes(server.get(self._key("question", job_id))), None)
-        return None if found is None else found.decode()
+        if found is None:
+            return None
+        key, _, version = found.decode().partition("\n")
+        return Question(key, version)
 
-    def answer(self, question: str) -> bytes | None:
-        """Return the answer that today's workers gave to a question."""
-        keys = [self._key("workers"), self._key("answer", question)]
+    def answer(self, key: str) -> Answer | None:
+        """Return what today's workers answered to the question of this key."""
+        keys = [self._key("workers"), self._key("answer", key)]
         found = self._try(lambda server: _all(server.mget(keys)), None)
         if found is None:
             return None
         fingerprint, kept = found
-        given_by, _, body = kept.partition(b"\n")
-        return body if given_by == fingerprint else None
+        given_by, version, body = kept.split(b"\n", 2)
+        return Answer(version.decode(), body) if given_by == fingerprint else None
 
-    def keep_answer(self, question: str, fingerprint: str, body: bytes) -> None:
+    def keep_answer(self, question: Question, fingerprint: str, body: bytes) -> None:
         """Keep the answer that workers of this fingerprint gave."""
-        value = fingerprint.encode() + b"\n" + body
-        key = self._key("answer", question)
+        value = f"{fingerprint}\n{question.version}\n".encode() + body
+        key = self._key("answer", question.key)
         self._try(lambda server: server.set(key, value, ex=self._seconds), None)
 
-    def forget_answer(self, question: str) -> None:
-        """Forget the answer to a question."""
-        self._try(lambda server: server.delete(self._key("answer", question)), None)
+    def forget_answer(self, key: str) -> None:
+        """Forget the answer to the question of this key."""
+        self._try(lambda server: server.delete(self._key("answer", key)), None)
 
     def work_as(self, fingerprint: str) -> None:
         """Say that workers of this fingerprint answer now; other answers count no more."""

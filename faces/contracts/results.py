@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from faces.contracts.base import StoredDocument
-from faces.contracts.errors import ErrorInfo
+from faces.contracts.errors import ErrorCode, ErrorInfo
 
 
 class PoorReason(StrEnum):
@@ -138,11 +138,17 @@ class DetectedFace(StoredDocument):
 
 
 class Enrolment(StoredDocument):
-    """What an enrolment stored."""
+    """What an enrolment stored.
+
+    Attributes
+    ----------
+    warnings : the checks that advised against it, where it was forced.
+    """
 
     person_id: str
     face_id: str
     name: str
+    warnings: tuple[ErrorCode, ...] = ()
 
 
 class Verification(StoredDocument):
@@ -194,7 +200,6 @@ class JobResult(StoredDocument):
     worker_id : the EC2 instance, or None when no worker had a part in it.
     cached : an earlier job had asked the same of the same photo, and the gallery had not
         changed since: this is that job's answer, made without looking at the photo again.
-    gallery_position : the change feed's position that the photo was compared at, or later.
     submitted_at, finished_at : UTC.
     """
 
@@ -214,7 +219,6 @@ class JobResult(StoredDocument):
     timings_ms: dict[str, float] = Field(default_factory=dict)
     worker_id: str | None = None
     cached: bool = False
-    gallery_position: int | None = None
     code_version: str
     submitted_at: datetime
     finished_at: datetime

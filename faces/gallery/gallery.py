@@ -1,12 +1,12 @@
 """The gallery: all that the other parts do with people and faces."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from faces.contracts.results import Candidate, Enrolment, FaceQuality
-from faces.gallery import collections, corrections, enrolment, maintenance, people
+from faces.gallery import collections, corrections, enrolment, maintenance, people, repeats
 from faces.gallery.database import Connection, ConnectionSource
 from faces.gallery.records import (
     CollectionInfo,
@@ -128,6 +128,33 @@ class Gallery:
 
         with self._transaction() as connection:
             search.remember_unmatched(connection, faces)
+
+    def collection_version(self, tenant: str, collection: str) -> str:
+        """Return a text that changes whenever answers about the collection may change.
+
+        Equal texts mean equal faces, names and settings. A collection that is not there
+        has a version too.
+        """
+        with self._connections() as connection:
+            return repeats.collection_version(connection, tenant, collection)
+
+    def renew_unmatched(
+        self, renewed: Mapping[str, str], *, job_id: str, expires_at: datetime
+    ) -> bool:
+        """Give unknown faces that are kept a second `req_id`; all of them or, False, none.
+
+        Parameters
+        ----------
+        renewed : the new `req_id` by the one that is known.
+        job_id : of the job that the new ones belong to.
+        """
+        with self._connections() as connection:
+            return repeats.renew_unmatched(connection, renewed, job_id, expires_at, self._clock())
+
+    def forget_unmatched(self, job_id: str) -> int:
+        """Delete the unknown faces of a job's photo and return how many."""
+        with self._connections() as connection:
+            return repeats.forget_unmatched(connection, job_id)
 
     def unmatched_embedding(
         self, tenant: str, collection: str, req_id: str, model_tag: str

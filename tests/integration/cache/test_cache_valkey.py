@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from faces.cache.cache import Cache, NoCache
+from faces.cache.cache import Answer, Cache, NoCache, Question
 from faces.cache.valkey import ValkeyCache, make_cache
 from local_stack.settings import free_ports
 from local_stack.valkey import ValkeyService
@@ -94,23 +94,25 @@ def test_waits_as_long_as_it_is_told(cache: Cache) -> None:
     assert 1.4 < time.monotonic() - started < 4
 
 
+QUESTION = Question("digest", "7:41")
+
+
 def test_an_answer_counts_while_its_workers_answer(cache: Cache) -> None:
-    cache.keep_answer("question", "model-1", b"{}")
-    assert cache.answer("question") is None, "nobody has said who answers"
+    cache.keep_answer(QUESTION, "model-1", b"{}")
+    assert cache.answer("digest") is None, "nobody has said who answers"
     cache.work_as("model-1")
-    assert cache.answer("question") == b"{}"
+    assert cache.answer("digest") == Answer("7:41", b"{}")
     cache.work_as("model-2")
-    assert cache.answer("question") is None
+    assert cache.answer("digest") is None
 
 
 def test_a_forgotten_answer_is_gone(cache: Cache) -> None:
     cache.work_as("model")
-    cache.ask("job", "question")
-    cache.keep_answer("question", "model", b"{}")
-    asked = cache.question("job")
-    assert asked == "question"
-    cache.forget_answer(asked)
-    assert cache.answer("question") is None
+    cache.ask("job", QUESTION)
+    cache.keep_answer(QUESTION, "model", b"{}")
+    assert cache.question("job") == QUESTION
+    cache.forget_answer(QUESTION.key)
+    assert cache.answer("digest") is None
 
 
 def test_survives_a_restart_of_the_cache(tmp_path: Path) -> None:

@@ -1,0 +1,50 @@
+"""Results also go to the cache: to be read fast, to wake who waits, to be repeated."""
+
+from dataclasses import dataclass
+
+from faces.cache.cache import Cache
+from faces.contracts.results import JobResult, ModelInfo
+from faces.contracts.version import CODE_VERSION
+from gpu_worker.publish import ResultStore
+
+
+@dataclass(frozen=True)
+class CachedResults:
+    """A `ResultStore` that tells the cache what the store behind it keeps.
+
+    Attributes
+    ----------
+    fingerprint : of this worker's answers, see `fingerprint`.
+    """
+
+    results: ResultStore
+    cache: Cache
+    fingerprint: str
+
+    def stored(self, job_id: str) -> JobResult | None:
+        """Return the result of a job that has one."""
+        return self.results.stored(job_id)
+
+    def store(self, result: JobResult) -> JobResult:
+        """Write a result unless the job has one; return the one that counts."""
+        counts = self.results.store(result)
+        body = counts.model_dump_json().encode()
+        self.cache.keep_result(counts.job_id, body)
+        if counts is result and counts.state == "succeeded":
+            question = self.cache.question(counts.job_id)
+            if question is not None:
+                self.cache.keep_answer(question, self.fingerprint, body)
+        return counts
+
+
+def fingerprint(model: ModelInfo, threshold: float, **settings: object) -> str:
+    """Name all that an answer depends on beside photo, question and gallery.
+
+    Parameters
+    ----------
+    threshold : the service's own, for jobs that do not say.
+    settings : what else of the worker's settings changes answers.
+    """
+    parts = [model.tag, CODE_VERSION, f"{threshold:g}"]
+    parts += [f"{name}={value}" for name, value in sorted(settings.items())]
+    return " ".join(parts)
