@@ -1,6 +1,6 @@
 """What the worker needs of a face detector and of an embedding network."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,12 @@ MIN_FACE_PX = 20
 
 FULL_SEARCH_PX = 2048
 """Longer side up to which even the smallest faces are searched for."""
+
+FAST_SEARCH_PX = 640
+"""The same in the `fast` mode."""
+
+SmallestFace = Callable[[int, int], float]
+"""The shortest face side that is searched for, by a photo's height and width."""
 
 
 class ModelUnusableError(Exception):
@@ -69,3 +75,12 @@ def min_face_px(height: int, width: int) -> float:
     detection and crops still read the photo at its full size.
     """
     return MIN_FACE_PX * max(1.0, max(height, width) / FULL_SEARCH_PX)
+
+
+def fast_min_face_px(height: int, width: int) -> float:
+    """Return the same for the `fast` mode: at least 3 % of the longer side.
+
+    As if the photo had been scaled down to `FAST_SEARCH_PX`, except that boxes and
+    landmarks are still found in its own pixels.
+    """
+    return MIN_FACE_PX * max(1.0, max(height, width) / FAST_SEARCH_PX)

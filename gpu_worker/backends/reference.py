@@ -16,17 +16,16 @@ from gpu_worker.backends.base import (
     FloatArray,
     ModelUnusableError,
     RgbImage,
+    SmallestFace,
     min_face_px,
 )
+from gpu_worker.backends.model import MODEL
 from gpu_worker.backends.torchvision_shim import ensure_torchvision
-from gpu_worker.crop import CROP_VERSION
 
 ensure_torchvision()
 
 from facenet_pytorch import MTCNN, InceptionResnetV1  # noqa: E402 - needs the shim
 from facenet_pytorch.models.utils.detect_face import detect_face  # noqa: E402
-
-MODEL = ModelInfo(name="facenet-vggface2", crop=CROP_VERSION)
 
 _PNET_FIELD_PX = 12
 _EMBED_BATCH = 32
@@ -44,11 +43,19 @@ def set_threads(threads: int) -> None:
 
 
 class MtcnnDetector:
-    """MTCNN (Zhang et al. 2016) with the weights that facenet-pytorch brings."""
+    """MTCNN (Zhang et al. 2016) with the weights that facenet-pytorch brings.
 
-    def __init__(self, device: torch.device | None = None) -> None:
+    Parameters
+    ----------
+    smallest : the shortest face side that is searched for, by the photo's height and width.
+    """
+
+    def __init__(
+        self, device: torch.device | None = None, smallest: SmallestFace = min_face_px
+    ) -> None:
+        self._smallest = smallest
         self._device = device or torch.device("cpu")
-        self._networks = MTCNN(device=self._device).eval()
+        self._networks = load_mtcnn(self._device)
 
     def detect(self, images: Sequence[RgbImage]) -> list[list[Detection]]:
         """Return the faces of each (height, width, 3) uint8 RGB image."""
@@ -57,7 +64,7 @@ class MtcnnDetector:
     @torch.inference_mode()
     def _detect_one(self, image: RgbImage) -> list[Detection]:
         height, width = image.shape[:2]
-        smallest = min_face_px(height, width)
+        smallest = self._smallest(height, width)
         # facenet-pytorch fails on photos without a single pyramid level.
         if min(height, width) * _PNET_FIELD_PX / smallest < _PNET_FIELD_PX:
             return []
@@ -97,7 +104,7 @@ class FaceNetEmbedder:
 
     def __init__(self, weights: Path, device: torch.device | None = None) -> None:
         self._device = device or torch.device("cpu")
-        self._network = _load_network(weights).to(self._device)
+        self._network = load_facenet(weights).to(self._device)
 
     @property
     def model(self) -> ModelInfo:
@@ -117,7 +124,12 @@ class FaceNetEmbedder:
         return vectors
 
 
-def _load_network(weights: Path) -> InceptionResnetV1:
+def load_mtcnn(device: torch.device) -> MTCNN:
+    """Return the three networks in evaluation mode, with the weights of the wheel."""
+    return MTCNN(device=device).eval()
+
+
+def load_facenet(weights: Path) -> InceptionResnetV1:
     """Return the network in evaluation mode, without the classifier it was trained with.
 
     `InceptionResnetV1(pretrained="vggface2")` gives the same vectors, but downloads

@@ -1,0 +1,163 @@
+"""Which backend a worker uses: decided without torch, so that a CPU worker never loads it."""
+
+import ctypes
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from gpu_worker.backends.base import (
+    Detector,
+    Embedder,
+    ModelUnusableError,
+    SmallestFace,
+    fast_min_face_px,
+    min_face_px,
+)
+from gpu_worker.backends.converted import ensure_converted
+
+BackendName = Literal["reference", "cpu", "cuda"]
+Wanted = Literal["auto", "reference", "cpu", "cuda"]
+DetectionMode = Literal["exact", "fast"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A backend, and why it was chosen; `reason` completes "because ..."."""
+
+    name: BackendName
+    reason: str
+
+
+@dataclass(frozen=True, eq=False)
+class Backend:
+    """Loaded networks.
+
+    Attributes
+    ----------
+    device : what they run on, and how, for the log.
+    """
+
+    detector: Detector
+    embedder: Embedder
+    choice: Choice
+    device: str
+
+
+def choose(wanted: Wanted, *, gpus: int, openvino: bool) -> Choice:
+    """Decide for a backend.
+
+    Parameters
+    ----------
+    gpus : CUDA devices that this process may use.
+    openvino : whether OpenVINO is installed.
+
+    Raises
+    ------
+    ModelUnusableError
+        When the machine lacks what the wanted backend needs.
+    """
+    if wanted == "cuda" and not gpus:
+        raise ModelUnusableError("WORKER_BACKEND is cuda, but no CUDA device can be used.")
+    if wanted == "cpu" and not openvino:
+        raise ModelUnusableError("WORKER_BACKEND is cpu, but the package openvino is missing.")
+    if wanted != "auto":
+        return Choice(wanted, "WORKER_BACKEND says so")
+    if gpus:
+        return Choice("cuda", f"{gpus} CUDA device{'s' if gpus > 1 else ''} can be used")
+    if openvino:
+        return Choice("cpu", "there is no CUDA device")
+    return Choice("reference", "there is neither a CUDA device nor OpenVINO")
+
+
+def cuda_devices() -> int:
+    """Return how many CUDA devices this process may use, as the driver says."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+def has_openvino() -> bool:
+    """Return whether OpenVINO is installed; does not load it."""
+    return importlib.util.find_spec("openvino") is not None
+
+
+def load(
+    choice: Choice,
+    weights: Path,
+    cache: Path,
+    *,
+    threads: int,
+    detection: DetectionMode,
+) -> Backend:
+    """Load a backend's networks.
+
+    Parameters
+    ----------
+    weights : FaceNet's file, as facenet-pytorch keeps it.
+    cache : where converted networks are kept.
+    threads : of the networks; 0 takes one for each core.
+    detection : `exact`, or `fast`, which looks for larger faces only in large photos.
+
+    Raises
+    ------
+    ModelUnusableError
+        When the weights are damaged or something they need is missing.
+    """
+    smallest = fast_min_face_px if detection == "fast" else min_face_px
+    return _LOADERS[choice.name](choice, weights, cache, threads, smallest)
+
+
+def _load_cpu(
+    choice: Choice, weights: Path, cache: Path, threads: int, smallest: SmallestFace
+) -> Backend:
+    from gpu_worker.backends.cpu import OpenVinoDetector, OpenVinoEmbedder, Runtime
+
+    runtime = Runtime(ensure_converted(weights, cache), threads)
+    precision = runtime.best_precision()
+    return Backend(
+        OpenVinoDetector(runtime, smallest),
+        OpenVinoEmbedder(runtime, precision),
+        choice,
+        f"cpu, {precision} embeddings",
+    )
+
+
+def _load_reference(
+    choice: Choice, weights: Path, cache: Path, threads: int, smallest: SmallestFace
+) -> Backend:
+    return _load_torch("cpu", choice, weights, threads, smallest)
+
+
+def _load_cuda(
+    choice: Choice, weights: Path, cache: Path, threads: int, smallest: SmallestFace
+) -> Backend:
+    return _load_torch("cuda:0", choice, weights, threads, smallest)
+
+
+def _load_torch(
+    device_name: str, choice: Choice, weights: Path, threads: int, smallest: SmallestFace
+) -> Backend:
+    import torch
+
+    from gpu_worker.backends.reference import FaceNetEmbedder, MtcnnDetector, set_threads
+
+    set_threads(threads)
+    device = torch.device(device_name)
+    return Backend(
+        MtcnnDetector(device, smallest), FaceNetEmbedder(weights, device), choice, device_name
+    )
+
+
+_Loader = Callable[[Choice, Path, Path, int, SmallestFace], Backend]
+_LOADERS: dict[BackendName, _Loader] = {
+    "reference": _load_reference,
+    "cpu": _load_cpu,
+    "cuda": _load_cuda,
+}
