@@ -4,6 +4,7 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import MutableMapping
 
 from rich.console import Console
 from rich.markup import escape
@@ -26,6 +27,7 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     # Ended like by Ctrl-C, so that what was started is stopped. The supervisor has its own.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    shield(os.environ)
     try:
         return run(given)
     except (LocalStackError, SettingsError) as error:
@@ -35,6 +37,14 @@ def main(arguments: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def shield(environ: MutableMapping[str, str]) -> None:
+    """Keep the shell's AWS account and proxies away from what talks to 127.0.0.1."""
+    for name in [name for name in environ if name.startswith("AWS_")]:
+        del environ[name]
+    for name in ("NO_PROXY", "no_proxy"):
+        environ[name] = ",".join(filter(None, [environ.get(name), "127.0.0.1", "localhost"]))
 
 
 def run(given: argparse.Namespace) -> int:

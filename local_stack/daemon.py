@@ -49,7 +49,8 @@ def up(settings: LocalSettings, environ: Mapping[str, str]) -> int:
     started = time.monotonic()
     with _open_lock(settings.state_dir) as lock:
         if not _try_lock(lock):
-            console.print(f"The local stack is already up: {settings.url} (make down stops it).")
+            state = "already up" if _status_file(settings).exists() else "being started or stopped"
+            console.print(f"The local stack is {state}: {settings.url} (make down stops it).")
             return 0
         _clean_up(settings)
         settings.require_free_ports()

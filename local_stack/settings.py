@@ -93,7 +93,9 @@ class LocalSettings(StackSettings):
         SettingsError
             Naming every variable that is missing or wrong.
         """
-        settings = super().load({k: v for k, v in environ.items() if k != "handed_on"})
+        # The emulators know one region, whatever the shell's own is.
+        ignored = ("AWS_REGION", "handed_on")
+        settings = super().load({k: v for k, v in environ.items() if k not in ignored})
         handed_on = dict(_LOCAL_DEFAULTS)
         for name, value in environ.items():
             known = name.startswith(_PREFIXES) and name not in _KEPT_HERE

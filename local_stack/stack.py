@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from faces.gallery.database import connect
 from faces.gallery.migrations import MigrationError, migrate
+from local_stack.credentials import WorkerCredentials
 from local_stack.deploy import deploy_app, deploy_infra
 from local_stack.ec2 import ec2_client, ec2_service
 from local_stack.emulator import (
@@ -68,6 +69,9 @@ class LocalStack:
             settings.state_dir / "postgres",
             self._log("postgres"),
             self._secrets.database_password,
+        )
+        self._credentials = WorkerCredentials(
+            settings.state_dir, lambda: worker_credentials(settings.endpoint_url, settings.stack)
         )
         self._valkey = ValkeyService(
             settings.valkey_port, settings.state_dir / "valkey", self._log("valkey")
@@ -183,7 +187,7 @@ class LocalStack:
         self._supervisor.start(Part(self._front_door(api), settings.front_door_port, True))
         with step(self._progress, "first answer of the API"):
             self._require_answer()
-        self._supervisor.watch()
+        self._supervisor.watch(self._credentials.renew)
         write_private(
             settings.state_dir / "env",
             "".join(
@@ -234,6 +238,7 @@ class LocalStack:
 
     def _start_workers(self) -> None:
         settings = self.settings
+        self._credentials.renew()
         self._runner = InstanceRunner(
             ec2_client(settings.ec2_endpoint_url, settings.region),
             settings.stack,
@@ -256,9 +261,11 @@ class LocalStack:
                 # Many workers share few cores.
                 "WORKER_THREADS": str(threads),
                 **settings.handed_on,
-                **worker_credentials(settings.endpoint_url, settings.stack),
+                **self._credentials.environment(),
+                "AWS_REGION": settings.region,
+                "AWS_DEFAULT_REGION": settings.region,
+                "AWS_ENDPOINT_URL": settings.endpoint_url,
                 "AWS_ENDPOINT_URL_EC2": settings.ec2_endpoint_url,
-                "AWS_EC2_METADATA_DISABLED": "true",
                 "DATABASE_URL": self.database_url,
                 "CACHE_URL": self._valkey.url,
                 "WORKER_ID": instance_id,

@@ -104,9 +104,11 @@ class Supervisor:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def watch(self) -> None:
-        """Watch the parts in a thread, until `stop`."""
-        self._watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
+    def watch(self, *chores: Callable[[], None]) -> None:
+        """Watch the parts in a thread, until `stop`; do the chores after each look."""
+        self._watcher = threading.Thread(
+            target=self._watch, args=chores, name="watcher", daemon=True
+        )
         self._watcher.start()
 
     def stop(self) -> None:
@@ -154,9 +156,14 @@ class Supervisor:
             part.state = PartState.RUNNING
             log.info("%s runs again", part.service.name)
 
-    def _watch(self) -> None:
+    def _watch(self, *chores: Callable[[], None]) -> None:
         while not self._stopping.wait(self._watch_seconds):
             self.check()
+            for chore in chores:
+                try:
+                    chore()
+                except Exception:  # whatever it is, the parts need their watcher
+                    log.exception("a chore failed")
 
     def _stop_parts(self) -> None:
         with self._lock:

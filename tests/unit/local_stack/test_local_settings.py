@@ -88,6 +88,10 @@ def test_an_ephemeral_stack_has_ports_and_a_folder_of_its_own(tmp_path: Path) ->
     assert settings.state_dir == tmp_path
 
 
+def test_the_region_of_the_shell_does_not_matter() -> None:
+    assert LocalSettings.load({"AWS_REGION": "eu-west-1"}).region == "us-east-1"
+
+
 def test_no_secret_is_shown() -> None:
     settings = LocalSettings.load(
         {"FACES_API_KEY": "hush", "DATABASE_URL": "postgresql://u:hush@h/d"}

@@ -205,3 +205,17 @@ def test_the_watcher_restarts_and_ends_with_the_supervisor() -> None:
     supervisor.stop()
     assert not service.running
     assert "watcher" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_chores_are_done_again_though_they_fail() -> None:
+    turns = threading.Semaphore(0)
+
+    def chore() -> None:
+        turns.release()
+        raise OSError("not now")
+
+    supervisor = Supervisor(lambda _: None, watch_seconds=0.01)
+    supervisor.watch(chore)
+    for _ in range(3):
+        assert turns.acquire(timeout=10)
+    supervisor.stop()
