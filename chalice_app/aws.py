@@ -43,6 +43,14 @@ class ObjectInfo:
     metadata: Mapping[str, str]
 
 
+@dataclass(frozen=True)
+class ListedObject:
+    """An object as a listing shows it; `last_modified` in UTC."""
+
+    key: str
+    last_modified: datetime
+
+
 class Stream(Protocol):
     """Bytes that come from the network while they are read."""
 
@@ -71,12 +79,23 @@ class Objects(Protocol):
     def create(self, bucket: str, key: str, body: bytes) -> bool:
         """Write a JSON object unless one is there; return whether it was written."""
 
+    def upload(
+        self, bucket: str, key: str, body: bytes, content_type: str, metadata: Mapping[str, str]
+    ) -> None:
+        """Write an object with user metadata (ASCII)."""
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete an object; harmless where there is none."""
+
+    def listing(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
+        """Yield the objects whose keys start with `prefix`, by key; a thousand a call."""
+
 
 class Queues(Protocol):
     """Sends to queues and deletes from them, by name."""
 
-    def send(self, queue: str, body: str) -> None:
-        """Put one message on the queue."""
+    def send(self, queue: str, body: str, *, delay_seconds: int = 0) -> None:
+        """Put one message on the queue; it is delivered after the delay (0 to 900)."""
 
     def delete(self, queue: str, receipt_handles: Sequence[str]) -> None:
         """Delete received messages."""
@@ -169,6 +188,32 @@ class S3Objects:
                 raise
         return True
 
+    def upload(
+        self, bucket: str, key: str, body: bytes, content_type: str, metadata: Mapping[str, str]
+    ) -> None:
+        """Write an object with user metadata (ASCII)."""
+        with transient_errors():
+            self._client.put_object(
+                Bucket=bucket,
+                Key=key,
+                Body=body,
+                ContentType=content_type,
+                Metadata=dict(metadata),
+            )
+
+    def delete(self, bucket: str, key: str) -> None:
+        """Delete an object; harmless where there is none."""
+        with transient_errors():
+            self._client.delete_object(Bucket=bucket, Key=key)
+
+    def listing(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
+        """Yield the objects whose keys start with `prefix`, by key; a thousand a call."""
+        with transient_errors():
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=bucket, Prefix=prefix):
+                for found in page.get("Contents", []):
+                    yield ListedObject(found["Key"], found["LastModified"])
+
 
 class SqsQueues:
     """`Queues` of SQS; looks each address up once."""
@@ -177,10 +222,12 @@ class SqsQueues:
         self._client = client
         self._urls: dict[str, str] = {}
 
-    def send(self, queue: str, body: str) -> None:
-        """Put one message on the queue."""
+    def send(self, queue: str, body: str, *, delay_seconds: int = 0) -> None:
+        """Put one message on the queue; it is delivered after the delay (0 to 900)."""
         with transient_errors():
-            self._client.send_message(QueueUrl=self._url(queue), MessageBody=body)
+            self._client.send_message(
+                QueueUrl=self._url(queue), MessageBody=body, DelaySeconds=delay_seconds
+            )
 
     def delete(self, queue: str, receipt_handles: Sequence[str]) -> None:
         """Delete received messages, ten a call."""

@@ -17,6 +17,8 @@ from botocore.config import Config
 
 from chalice_app.aws import Objects, Queues, S3Objects, SqsQueues
 from chalice_app.results import Results
+from faces.cache.cache import Cache
+from faces.cache.valkey import make_cache
 from faces.contracts.settings import ApiSettings
 
 if TYPE_CHECKING:
@@ -67,7 +69,12 @@ class Context:
 
     @cached_property
     def results(self) -> Results:
-        return Results(self.objects, self.queues, self.settings.names, self.clock)
+        return Results(self.objects, self.queues, self.settings.names, self.clock, self.cache)
+
+    @cached_property
+    def cache(self) -> Cache:
+        settings = self.settings
+        return make_cache(settings.cache_url, settings.stack, settings.cache_seconds)
 
     # The gallery is imported when it is first used: intake, notify and the dead letters
     # never open the database, and psycopg costs every cold start a fifth of a second.

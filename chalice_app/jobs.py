@@ -9,12 +9,14 @@ from chalice_app.results import Results
 from chalice_app.uploads import upload_form
 from faces.contracts.errors import ErrorCode, FacesError, InvalidInput
 from faces.contracts.ids import check_job_id, id_time, new_job_id
-from faces.contracts.jobs import JobCreated, JobRequest, JobState, JobView
+from faces.contracts.jobs import JobCreated, JobDeleted, JobRequest, JobState, JobView
 from faces.contracts.names import upload_key
 from faces.contracts.settings import ApiSettings, SettingsError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+    from faces.gallery.gallery import Gallery
 
 
 def open_job(
@@ -55,13 +57,15 @@ def view_job(
     Raises
     ------
     FacesError
-        `unknown_job` when the id was not given to `tenant`.
+        `unknown_job` when the id was not given to `tenant`; `job_deleted`.
     """
     job_id = check_job_id(text, id_secret(settings), tenant)
     submitted_at = id_time(job_id)
     # The result first: it stays when the photo is already gone.
     result = results.read(job_id)
     if result is not None:
+        if result.error is not None and result.error.code is ErrorCode.JOB_DELETED:
+            raise FacesError(ErrorCode.JOB_DELETED)
         return JobView(
             job_id=job_id,
             state=JobState(result.state),
@@ -77,6 +81,31 @@ def view_job(
         submitted_at=submitted_at,
         error=None if code is None else FacesError(code).info(),
     )
+
+
+def delete_job(
+    text: str,
+    *,
+    tenant: str,
+    settings: ApiSettings,
+    objects: Objects,
+    results: Results,
+    gallery: "Gallery",
+) -> JobDeleted:
+    """Delete photo, result and unknown faces of a job, whether it has ended or not.
+
+    Doing it again is harmless. A face that the job enrolled stays: it is the person's.
+
+    Raises
+    ------
+    FacesError
+        `unknown_job` when the id was not given to `tenant`.
+    """
+    job_id = check_job_id(text, id_secret(settings), tenant)
+    # The result first: from here on nobody reads what is deleted after it.
+    results.delete(job_id, JobRequest(tenant=tenant))
+    objects.delete(settings.names.in_bucket, upload_key(job_id))
+    return JobDeleted(job_id=job_id, unmatched_faces=gallery.forget_unmatched(job_id))
 
 
 def open_state(

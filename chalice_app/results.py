@@ -1,7 +1,8 @@
-"""Writes a job's result once and tells of it.
+"""Reads results, writes those of the front end, and tells of them.
 
-The front end writes only failures: for uploads that no worker can answer, and for jobs
-whose messages ended as dead letters. Whoever writes first wins (`If-None-Match: *`).
+The front end writes failures, for uploads that no worker can answer and for jobs whose
+messages ended as dead letters, and answers that are repeated. Whoever writes first wins
+(`If-None-Match: *`); only a deletion writes over a result.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,8 @@ from pydantic import ValidationError
 
 from chalice_app.aws import Objects, Queues
 from chalice_app.observability import logger
-from faces.contracts.errors import FacesError
+from faces.cache.cache import Cache, NoCache
+from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.ids import id_time
 from faces.contracts.jobs import JobDone, JobKind, JobRequest, JobState
 from faces.contracts.names import StackNames, result_key
@@ -25,15 +27,22 @@ class Results:
     Parameters
     ----------
     clock : returns the present time (aware).
+    cache : keeps results to be read fast, and wakes who waits for them.
     """
 
     def __init__(
-        self, objects: Objects, queues: Queues, names: StackNames, clock: Callable[[], datetime]
+        self,
+        objects: Objects,
+        queues: Queues,
+        names: StackNames,
+        clock: Callable[[], datetime],
+        cache: Cache | None = None,
     ) -> None:
         self._objects = objects
         self._queues = queues
         self._names = names
         self._clock = clock
+        self._cache = cache or NoCache()
 
     def read(self, job_id: str) -> JobResult | None:
         """Return a job's result, or None where there is none yet.
@@ -43,7 +52,11 @@ class Results:
         pydantic.ValidationError
             When this version cannot read it.
         """
-        body = self._objects.read(self._names.out_bucket, result_key(job_id))
+        body = self._cache.result(job_id)
+        if body is None:
+            body = self._objects.read(self._names.out_bucket, result_key(job_id))
+            if body is not None:
+                self._cache.keep_result(job_id, body)
         return None if body is None else JobResult.model_validate_json(body)
 
     def fail(self, job_id: str, request: JobRequest, error: FacesError) -> bool:
@@ -57,7 +70,37 @@ class Results:
         bool
             Whether this call ended the job.
         """
-        result = JobResult(
+        return self.end(self._failure(job_id, request, error), request)
+
+    def end(self, result: JobResult, request: JobRequest) -> bool:
+        """Write a result, unless the job has one, and tell of what stands there.
+
+        Returns
+        -------
+        bool
+            Whether this call ended the job.
+        """
+        body = result.model_dump_json().encode()
+        written = self._objects.create(self._names.out_bucket, result_key(result.job_id), body)
+        if written:
+            self._cache.keep_result(result.job_id, body)
+            self._announce(result, request)
+        else:
+            self.announce_stored(result.job_id, request)
+        return written
+
+    def delete(self, job_id: str, request: JobRequest) -> None:
+        """Put in place of a job's result that it was deleted; a late worker cannot undo it."""
+        deleted = self._failure(job_id, request, FacesError(ErrorCode.JOB_DELETED))
+        body = deleted.model_dump_json().encode()
+        self._objects.put(self._names.out_bucket, result_key(job_id), body)
+        self._cache.replace_result(job_id, body)
+        question = self._cache.question(job_id)
+        if question is not None:
+            self._cache.forget_answer(question.key)
+
+    def _failure(self, job_id: str, request: JobRequest, error: FacesError) -> JobResult:
+        return JobResult(
             job_id=job_id,
             kind=request.kind.value,
             tenant=request.tenant,
@@ -69,14 +112,6 @@ class Results:
             submitted_at=id_time(job_id),
             finished_at=self._clock(),
         )
-        written = self._objects.create(
-            self._names.out_bucket, result_key(job_id), result.model_dump_json().encode()
-        )
-        if written:
-            self._announce(result, request)
-        else:
-            self.announce_stored(job_id, request)
-        return written
 
     def exists(self, job_id: str) -> bool:
         """Return whether a job has a result."""

@@ -3,8 +3,17 @@
 from chalice_app import jobs
 from chalice_app.observability import logger
 from chalice_app.registry import Area, Call
+from chalice_app.waiting import wait_for_end
 from faces.contracts.errors import ErrorCode
-from faces.contracts.jobs import JobCreated, JobKind, JobRequest, JobView, NewJob
+from faces.contracts.jobs import (
+    JobCreated,
+    JobDeleted,
+    JobKind,
+    JobQuery,
+    JobRequest,
+    JobView,
+    NewJob,
+)
 from faces.contracts.keys import Scope
 
 area = Area("jobs", "Photos to be sent, and what is known of them")
@@ -38,16 +47,46 @@ def create_job(call: Call, body: NewJob) -> JobCreated:
     "GET",
     "/v1/jobs/{job_id}",
     scopes=[Scope.READ, Scope.RECOGNISE, Scope.ENROL],
+    errors=[ErrorCode.UNKNOWN_JOB, ErrorCode.JOB_DELETED],
+)
+def get_job(call: Call, job_id: str, query: JobQuery) -> JobView:
+    """Answer where a job stands, with its result once it has ended.
+
+    With `wait` the answer comes as soon as the job has ended, or after so many seconds.
+    """
+    logger.append_keys(job_id=job_id)
+    context = call.context
+
+    def look() -> JobView:
+        return jobs.view_job(
+            job_id,
+            tenant=call.tenant,
+            settings=context.settings,
+            objects=context.objects,
+            results=context.results,
+            now=context.clock(),
+        )
+
+    return wait_for_end(look, job_id, context.cache, query.wait)
+
+
+@area.operation(
+    "DELETE",
+    "/v1/jobs/{job_id}",
+    scopes=[Scope.RECOGNISE, Scope.ENROL],
     errors=[ErrorCode.UNKNOWN_JOB],
 )
-def get_job(call: Call, job_id: str) -> JobView:
-    """Answer where a job stands, with its result once it has ended."""
+def delete_job(call: Call, job_id: str) -> JobDeleted:
+    """Delete a job's photo and result, and the vectors of its unknown faces.
+
+    A face that the job enrolled stays; delete it with the person.
+    """
     logger.append_keys(job_id=job_id)
-    return jobs.view_job(
+    return jobs.delete_job(
         job_id,
         tenant=call.tenant,
         settings=call.context.settings,
         objects=call.context.objects,
         results=call.context.results,
-        now=call.context.clock(),
+        gallery=call.context.gallery,
     )

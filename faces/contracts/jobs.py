@@ -20,6 +20,7 @@ DEFAULT_TENANT = "default"
 DEFAULT_COLLECTION = "default"
 MAX_FACES = 100
 MAX_CANDIDATES = 10
+MAX_WAIT_SECONDS = 20
 
 CollectionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
 FileName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -235,6 +236,24 @@ class JobCreated(StoredDocument):
     state: JobState = JobState.AWAITING_UPLOAD
     upload: UploadForm
     poll_url: str
+
+
+class JobQuery(Document):
+    """The query of `GET /v1/jobs/{id}`.
+
+    Attributes
+    ----------
+    wait : seconds to wait for the end of a job that has not ended.
+    """
+
+    wait: int = Field(default=0, ge=0, le=MAX_WAIT_SECONDS)
+
+
+class JobDeleted(StoredDocument):
+    """The answer to `DELETE /v1/jobs/{id}`; `unmatched_faces` is how many went with it."""
+
+    job_id: str
+    unmatched_faces: int
 
 
 class JobView(StoredDocument):

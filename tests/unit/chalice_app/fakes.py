@@ -4,7 +4,7 @@ import hashlib
 import io
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 from PIL import Image
 
-from chalice_app.aws import ObjectInfo, Stream
+from chalice_app.aws import ListedObject, ObjectInfo, Stream
 from chalice_app.batch import Received
 from chalice_app.dependencies import S3_CLIENT
 from chalice_app.results import Results
@@ -22,6 +22,7 @@ from faces.contracts.jobs import DEFAULT_TENANT, JobRequest
 from faces.contracts.keys import Scope
 from faces.contracts.names import upload_key
 from faces.contracts.settings import ApiSettings
+from tests.fixtures.cache import MemoryCache
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -109,6 +110,22 @@ class FakeObjects:
         self.add(bucket, key, body, {})
         return True
 
+    def upload(
+        self, bucket: str, key: str, body: bytes, content_type: str, metadata: Mapping[str, str]
+    ) -> None:
+        self._check()
+        self.add(bucket, key, body, metadata)
+
+    def delete(self, bucket: str, key: str) -> None:
+        self._check()
+        self.stored.pop((bucket, key), None)
+
+    def listing(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
+        self._check()
+        for key in self.keys(bucket):
+            if key.startswith(prefix):
+                yield ListedObject(key, self.stored[bucket, key][1].last_modified)
+
     def _check(self) -> None:
         if self.away:
             raise TransientError
@@ -119,6 +136,7 @@ class FakeQueues:
     """`Queues` in memory; `failures` sends fail before one works."""
 
     sent: list[tuple[str, str]] = field(default_factory=list)
+    delays: list[int] = field(default_factory=list)
     deleted: list[tuple[str, str]] = field(default_factory=list)
     failures: int = 0
     away: bool = False
@@ -126,11 +144,12 @@ class FakeQueues:
     def on(self, queue: str) -> list[Any]:
         return [json.loads(body) for name, body in self.sent if name == queue]
 
-    def send(self, queue: str, body: str) -> None:
+    def send(self, queue: str, body: str, *, delay_seconds: int = 0) -> None:
         if self.failures or self.away:
             self.failures = max(0, self.failures - 1)
             raise TransientError
         self.sent.append((queue, body))
+        self.delays.append(delay_seconds)
 
     def delete(self, queue: str, receipt_handles: Sequence[str]) -> None:
         self.deleted += [(queue, handle) for handle in receipt_handles]
@@ -164,10 +183,13 @@ class FakeContext:
     gallery: Any = None
     keys: Any = field(default_factory=lambda: FakeKeys())
     database_away: bool = False
+    cache: MemoryCache = field(default_factory=MemoryCache)
 
     def __post_init__(self) -> None:
         self.objects = FakeObjects(self.clock)
-        self.results = Results(self.objects, self.queues, self.settings.names, self.clock)
+        self.results = Results(
+            self.objects, self.queues, self.settings.names, self.clock, self.cache
+        )
 
     def check_database(self) -> None:
         if self.database_away:

@@ -308,10 +308,10 @@ def test_unknown_addresses(context: FakeContext, method: str, path: str) -> None
     [
         ("PUT", "/v1/jobs", "POST"),
         ("GET", "/v1/jobs", "POST"),
-        ("POST", f"/v1/jobs/{new_id()}", "GET"),
+        ("POST", f"/v1/jobs/{new_id()}", "DELETE, GET"),
         ("PATCH", "/v1/people/x", "DELETE, GET"),
         ("DELETE", "/health", "GET"),
-        ("POST", "/", "GET"),
+        ("PUT", "/", "GET"),
     ],
 )
 def test_other_methods(context: FakeContext, method: str, path: str, allowed: str) -> None:
