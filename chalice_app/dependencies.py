@@ -16,6 +16,7 @@ import boto3
 from botocore.config import Config
 
 from chalice_app.aws import Objects, Queues, S3Objects, SqsQueues
+from chalice_app.repeats import Repeats
 from chalice_app.results import Results
 from faces.cache.cache import Cache
 from faces.cache.valkey import make_cache
@@ -76,8 +77,19 @@ class Context:
         settings = self.settings
         return make_cache(settings.cache_url, settings.stack, settings.cache_seconds)
 
-    # The gallery is imported when it is first used: intake, notify and the dead letters
-    # never open the database, and psycopg costs every cold start a fifth of a second.
+    @cached_property
+    def repeats(self) -> Repeats:
+        return Repeats(
+            wanted=self.settings.cache_answers and bool(self.settings.cache_url),
+            cache=self.cache,
+            gallery=lambda: self.gallery,
+            results=self.results,
+            clock=self.clock,
+        )
+
+    # The gallery is imported when it is first used: notify and the dead letters never open
+    # the database, intake only beside a cache, and psycopg costs every cold start a fifth of
+    # a second.
 
     @cached_property
     def connections(self) -> "KeptConnection":

@@ -44,7 +44,7 @@ def _work_through(event: SQSEvent, queue: str, handle: Callable[[Received], None
 def intake(event: SQSEvent) -> None:
     """Take in uploads."""
     made = context()
-    taker = Intake(made.settings, made.objects, made.queues, made.results)
+    taker = Intake(made.settings, made.objects, made.queues, made.results, made.repeats)
     _work_through(event, _names.uploads_queue, taker.handle)
 
 

@@ -9,12 +9,14 @@ Events arrive at least once, and a message may be handled again after a failure 
 """
 
 import contextlib
+import io
 import os
 
 from chalice_app.aws import ObjectInfo, Objects, Queues, Stream
 from chalice_app.batch import Received
 from chalice_app.jobs import id_secret
 from chalice_app.observability import logger, metrics
+from chalice_app.repeats import Repeats
 from chalice_app.results import Results
 from chalice_app.s3_events import CreatedObject, created_objects, upload_job_id
 from chalice_app.sniff import HEAD_BYTES, check_photo
@@ -31,12 +33,18 @@ class Intake:
     """Handles the notifications of the in-bucket."""
 
     def __init__(
-        self, settings: ApiSettings, objects: Objects, queues: Queues, results: Results
+        self,
+        settings: ApiSettings,
+        objects: Objects,
+        queues: Queues,
+        results: Results,
+        repeats: Repeats,
     ) -> None:
         self._settings = settings
         self._objects = objects
         self._queues = queues
         self._results = results
+        self._repeats = repeats
 
     def handle(self, message: Received) -> None:
         """Take in every upload that a message tells of.
@@ -82,13 +90,15 @@ class Intake:
         try:
             if request is None:
                 raise PhotoError(ErrorCode.UPLOAD_REJECTED)
-            self._check(request, info, stream)
+            photo = self._check(request, info, stream)
         except FacesError as error:
             if error.retryable:
                 raise
             self._results.fail(job_id, request or JobRequest(), error)
             logger.info("upload refused", code=error.code.value)
             metrics.add_metric("UploadsRefused", "Count", 1)
+            return
+        if photo is not None and self._repeats.answered(job_id, request, photo):
             return
         self._queues.send(self._settings.names.req_queue, job_message(job_id, key, info.size))
         logger.info("upload queued", kind=request.kind.value, bytes=info.size)
@@ -106,14 +116,20 @@ class Intake:
             return False
         return True
 
-    def _check(self, request: JobRequest, info: ObjectInfo, stream: Stream) -> None:
+    def _check(self, request: JobRequest, info: ObjectInfo, stream: Stream) -> bytes | None:
+        """Check a photo; return the whole of it where an earlier answer may do for it."""
         if info.size == 0:
             raise PhotoError(ErrorCode.UPLOAD_EMPTY)
         if info.size > self._settings.max_upload_bytes:
             raise PhotoError(ErrorCode.UPLOAD_TOO_LARGE)
+        photo = None
+        if self._repeats.cover(request):
+            photo = stream.read()
+            stream = io.BytesIO(photo)
         check_photo(
             stream.read(HEAD_BYTES), stream.read, request.content_type, self._settings.max_pixels
         )
+        return photo
 
 
 def readable_request(info: ObjectInfo) -> JobRequest | None:

@@ -15,6 +15,7 @@ from PIL import Image
 from chalice_app.aws import ListedObject, ObjectInfo, Stream
 from chalice_app.batch import Received
 from chalice_app.dependencies import S3_CLIENT
+from chalice_app.repeats import Repeats
 from chalice_app.results import Results
 from faces.contracts.errors import TransientError
 from faces.contracts.ids import new_job_id
@@ -189,6 +190,16 @@ class FakeContext:
         self.objects = FakeObjects(self.clock)
         self.results = Results(
             self.objects, self.queues, self.settings.names, self.clock, self.cache
+        )
+
+    @property
+    def repeats(self) -> Repeats:
+        return Repeats(
+            wanted=self.settings.cache_answers and bool(self.settings.cache_url),
+            cache=self.cache,
+            gallery=lambda: self.gallery,
+            results=self.results,
+            clock=self.clock,
         )
 
     def check_database(self) -> None:

@@ -35,8 +35,14 @@ def context() -> FakeContext:
     return FakeContext(settings=make_settings(FACES_MAX_UPLOAD_BYTES="2000"))
 
 
+def made(context: FakeContext) -> Intake:
+    return Intake(
+        context.settings, context.objects, context.queues, context.results, context.repeats
+    )
+
+
 def take_in(context: FakeContext, *job_ids: str, receive_count: int = 1) -> None:
-    intake = Intake(context.settings, context.objects, context.queues, context.results)
+    intake = made(context)
     keys = [upload_key(job_id) for job_id in job_ids]
     intake.handle(received(notification(*keys), receive_count=receive_count))
 
@@ -147,7 +153,7 @@ def test_another_tenants_id_is_dropped(context: FakeContext) -> None:
 def test_objects_that_are_no_uploads_are_dropped(
     context: FakeContext, key: str, bucket: str
 ) -> None:
-    intake = Intake(context.settings, context.objects, context.queues, context.results)
+    intake = made(context)
     intake.handle(received(notification(key, bucket=bucket)))
     assert context.queues.sent == []
     assert context.objects.stored == {}
@@ -184,7 +190,7 @@ def test_a_store_that_is_away_means_once_more(context: FakeContext) -> None:
 
 
 def test_a_body_that_is_no_notification_is_not_swallowed(context: FakeContext) -> None:
-    intake = Intake(context.settings, context.objects, context.queues, context.results)
+    intake = made(context)
     with pytest.raises(NotANotification):
         intake.handle(received("what?"))
 
