@@ -20,6 +20,8 @@ DEFAULT_TENANT = "default"
 DEFAULT_COLLECTION = "default"
 MAX_FACES = 100
 MAX_CANDIDATES = 10
+LEAST_RATE = 1e-6
+MOST_RATE = 0.5
 MAX_WAIT_SECONDS = 20
 
 CollectionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
@@ -75,6 +77,9 @@ class JobParams(Document):
     ----------
     threshold : cosine similarity in [-1, 1] from which a face counts as the person;
         the service's calibrated threshold when left out. identify, verify.
+    false_accept_rate : identify: the share of strangers' faces that may be answered with
+        somebody of the collection; verify: the share of other people that may be taken for
+        the claimed person. The service's when left out.
     max_faces : at most so many faces are answered, the largest first. identify, detect.
     candidates : how many next best people each face lists. identify.
     quality_filter : the poorest face that is still matched or enrolled. all but detect.
@@ -87,6 +92,7 @@ class JobParams(Document):
     """
 
     threshold: float | None = Field(default=None, ge=-1.0, le=1.0)
+    false_accept_rate: float | None = Field(default=None, ge=LEAST_RATE, le=MOST_RATE)
     max_faces: int = Field(default=MAX_FACES, ge=1, le=MAX_FACES)
     candidates: int = Field(default=3, ge=0, le=MAX_CANDIDATES)
     quality_filter: QualityFilter = QualityFilter.NONE

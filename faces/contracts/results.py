@@ -84,6 +84,8 @@ class FaceQuality(StoredDocument):
     sharpness : 0 (blurred) to 100, from the variance of the Laplacian of the crop.
     brightness : 0 (black) to 100, the mean luma of the crop.
     size_px : the shorter side of the box in pixels.
+    score : 0 to 100, how well the views of the face agree, in percent of the faces of a
+        reference set that do worse; foretells misses. None where the face was not embedded.
     reasons : what makes the face poor; empty when nothing does.
     """
 
@@ -91,6 +93,7 @@ class FaceQuality(StoredDocument):
     brightness: float
     pose: Pose
     size_px: int
+    score: float | None = None
     reasons: tuple[PoorReason, ...] = ()
 
 
@@ -100,19 +103,30 @@ class Candidate(StoredDocument):
     Attributes
     ----------
     similarity : cosine similarity in [-1, 1].
+    probability : that the face is this person's, where before the comparison it was as
+        likely a stranger's as one of the collection's; None in older results.
     face_id : the person's face that was nearest.
     """
 
     person_id: str
     name: str
     similarity: float
+    probability: float | None = None
     face_id: str
 
 
 class Match(Candidate):
-    """A candidate at or above the threshold."""
+    """A candidate at or above the threshold.
+
+    Attributes
+    ----------
+    threshold : cosine similarity.
+    false_accept_rate : the share of strangers that the threshold lets in, of a collection
+        of this size; None in older results.
+    """
 
     threshold: float
+    false_accept_rate: float | None = None
 
 
 class DetectedFace(StoredDocument):
@@ -157,11 +171,17 @@ class Verification(StoredDocument):
     Attributes
     ----------
     similarity : cosine similarity in [-1, 1].
+    probability : that it is the same person, where both were as likely before; None in
+        older results.
+    false_accept_rate : the share of other people that the threshold takes for the person;
+        None in older results.
     """
 
     same_person: bool
     similarity: float
+    probability: float | None = None
     threshold: float
+    false_accept_rate: float | None = None
 
 
 class ModelInfo(StoredDocument):

@@ -10,9 +10,12 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from faces.contracts.jobs import LEAST_RATE, MOST_RATE
 from faces.contracts.names import StackNames, check_stack_name
 
 MIB = 1024 * 1024
+DEFAULT_FALSE_ACCEPT_RATE = 0.01
+DEFAULT_VERIFY_FALSE_ACCEPT_RATE = 0.001
 
 
 def _networks(text: str) -> str:
@@ -306,6 +309,27 @@ class WorkerSettings(DatabaseSettings):
         gt=0,
         alias="WORKER_METRICS_SECONDS",
         description="Time between two lines of metrics in the log",
+    )
+    profile: Literal["plain", "default", "accurate"] = Field(
+        default="default",
+        alias="WORKER_PROFILE",
+        description="How much work goes into a face; faces that were enrolled with another "
+        "profile are not recognised",
+    )
+    false_accept_rate: float = Field(
+        default=DEFAULT_FALSE_ACCEPT_RATE,
+        ge=LEAST_RATE,
+        le=MOST_RATE,
+        alias="FACES_FALSE_ACCEPT_RATE",
+        description="Share of strangers' faces that may be answered with somebody of the "
+        "collection (identify)",
+    )
+    verify_false_accept_rate: float = Field(
+        default=DEFAULT_VERIFY_FALSE_ACCEPT_RATE,
+        ge=LEAST_RATE,
+        le=MOST_RATE,
+        alias="FACES_VERIFY_FALSE_ACCEPT_RATE",
+        description="Share of other people that may be taken for the claimed person (verify)",
     )
     match_threshold: float = Field(
         default=0.65,
