@@ -58,4 +58,9 @@ def _fail(reason: object, code: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    exit_code = main(sys.argv[1:], os.environ)
+    logging.shutdown()
+    sys.stdout.flush()
+    # At once: a thread that hangs in a library must not keep the process, and with it the
+    # instance, alive.
+    os._exit(exit_code)

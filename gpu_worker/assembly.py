@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,10 +12,10 @@ import boto3
 import numpy as np
 from botocore.config import Config
 
+from faces.contracts.names import TAG_DRAIN
 from faces.contracts.settings import WorkerSettings
 from faces.gallery.database import KeptConnection
 from faces.gallery.gallery import Gallery
-from gpu_worker.answers import Answerer
 from gpu_worker.aws import aws_call
 from gpu_worker.backends.base import Detector, Embedder
 from gpu_worker.backends.reference import (
@@ -23,20 +24,30 @@ from gpu_worker.backends.reference import (
     choose_device,
     set_threads,
 )
+from gpu_worker.coordinator import Coordinator
 from gpu_worker.crop import CROP_PX
+from gpu_worker.hands import Hands
 from gpu_worker.heartbeat import Heartbeat
+from gpu_worker.imds import InstanceMetadata, MetadataNotices
 from gpu_worker.index import GalleryIndex
-from gpu_worker.jobs import JobRunner
 from gpu_worker.logs import set_up_logging
+from gpu_worker.metrics import Metrics
+from gpu_worker.pipeline import Breakers, Parts, Sizes, stages
+from gpu_worker.profiles import PLAIN
 from gpu_worker.publish import S3Results, SqsAnnouncer
 from gpu_worker.queue import SqsQueue
-from gpu_worker.shutdown import Shutdown
+from gpu_worker.receiver import Receiver
+from gpu_worker.shutdown import Shutdown, watch
+from gpu_worker.stages.announce import Announce
+from gpu_worker.stages.match import Match
 from gpu_worker.uploads import S3Uploads
 from gpu_worker.worker import Pace, Worker
 
 log = logging.getLogger(__name__)
 
 EXIT_STUCK = 5
+_NOTICE_SECONDS = 5.0
+"""EC2 gives notice two minutes before; its documentation advises to ask every 5 s."""
 
 
 def utc_now() -> datetime:
@@ -68,6 +79,7 @@ def assemble(settings: WorkerSettings, weights: Path) -> Iterator[Worker]:
         connect_timeout=5,
         read_timeout=30,  # above the longest poll
         retries={"mode": "standard", "max_attempts": 3},
+        max_pool_connections=2 * settings.transfers + settings.receivers + 4,
     )
     session = boto3.Session(region_name=settings.region)
     s3 = session.client("s3", config=config)
@@ -79,31 +91,82 @@ def assemble(settings: WorkerSettings, weights: Path) -> Iterator[Worker]:
     queue = SqsQueue(sqs, requests, settings.visibility_seconds)
     connection = KeptConnection(settings.database_url)
     gallery = Gallery(connection, utc_now)
-    index = GalleryIndex(gallery, embedder.model.tag)
-    runner = JobRunner(
+    profile = PLAIN
+    tag = profile.model(embedder.model).tag
+    index = GalleryIndex(gallery, tag)
+    breakers = Breakers.make()
+    heartbeat = Heartbeat(queue, settings.visibility_seconds, settings.hold_seconds, _give_up)
+    metrics = Metrics(settings.stack, settings.worker_id, breakers.all(), _print)
+    hands = Hands(queue, heartbeat, settings.in_hand, breakers.all(), on_end=metrics.ended)
+    parts = Parts(
         uploads=S3Uploads(s3, names.in_bucket, settings.max_upload_bytes),
         results=S3Results(s3, names.out_bucket),
-        announcer=SqsAnnouncer(sqs, responses),
         detector=detector,
-        answerer=Answerer(
-            embedder=embedder,
+        embedder=embedder,
+        profile=profile,
+        match=Match(
             gallery=gallery,
-            index=index,
+            search=index,
+            model_tag=tag,
             threshold=settings.match_threshold,
             unmatched_for=timedelta(seconds=settings.unmatched_seconds),
             clock=utc_now,
         ),
+        announce=Announce(SqsAnnouncer(sqs, responses), queue, heartbeat.drop),
         max_pixels=settings.max_pixels,
         worker_id=settings.worker_id,
         clock=utc_now,
     )
-    heartbeat = Heartbeat(queue, settings.visibility_seconds, _give_up)
-    pace = Pace(settings.batch_size, settings.poll_seconds, settings.idle_seconds)
-    log.info("worker is ready", extra={"model": embedder.model.tag, "device": str(device)})
+    sizes = Sizes(
+        transfers=settings.transfers,
+        decoders=settings.decoders,
+        detect_batch=settings.detect_batch,
+        embed_batch=settings.embed_batch,
+        linger_seconds=settings.batch_wait_seconds,
+        pixels=settings.pixels_in_hand,
+    )
+    coordinator = Coordinator(stages(parts, sizes, breakers), hands, metrics)
+    receivers = [
+        Receiver(
+            queue,
+            hands,
+            coordinator.submit,
+            breakers.sqs,
+            settings.batch_size,
+            settings.poll_seconds,
+        )
+        for _ in range(settings.receivers)
+    ]
+    pace = Pace(settings.idle_seconds, settings.drain_seconds, settings.metrics_seconds)
+    log.info("worker is ready", extra={"model": tag, "device": str(device)})
     try:
-        yield Worker(queue, runner, index, heartbeat, shutdown, pace)
+        yield Worker(
+            hands,
+            heartbeat,
+            coordinator,
+            receivers,
+            index,
+            breakers.database,
+            shutdown,
+            pace,
+            background=_drain_watch(settings, shutdown),
+            flush=metrics.flush,
+        )
     finally:
         connection.close()
+
+
+def _drain_watch(settings: WorkerSettings, shutdown: Shutdown) -> list[Callable[[], None]]:
+    """Return what asks EC2 whether the worker is to end; nothing outside of EC2."""
+    if not settings.metadata_url:
+        return []
+    notices = MetadataNotices(InstanceMetadata(settings.metadata_url), TAG_DRAIN)
+    return [lambda: watch([notices], shutdown, _NOTICE_SECONDS)]
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def warm_up(detector: Detector, embedder: Embedder) -> None:

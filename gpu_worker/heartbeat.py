@@ -12,7 +12,7 @@ from gpu_worker.queue import JobQueue, Received
 log = logging.getLogger(__name__)
 
 STUCK_SECONDS = 300.0
-"""A worker that ends no photo for so long hangs; the slowest photo takes a tenth of it."""
+"""A worker in which nothing moves for so long hangs; the slowest photo takes a tenth of it."""
 
 
 class Heartbeat:
@@ -20,8 +20,9 @@ class Heartbeat:
 
     Parameters
     ----------
-    on_stuck : called, in the heartbeat's thread, when no message came to its end for
-        `stuck_seconds`; messages are no longer extended then, so that others get them.
+    hold_seconds : a message is extended no longer than this, then left to the queue.
+    on_stuck : called, in the heartbeat's thread, when nothing moved for `stuck_seconds`
+        though messages are held; they are no longer extended then, so that others get them.
     clock : monotonic seconds.
     """
 
@@ -29,6 +30,7 @@ class Heartbeat:
         self,
         queue: JobQueue,
         visibility_seconds: int,
+        hold_seconds: float,
         on_stuck: Callable[[], None],
         *,
         stuck_seconds: float = STUCK_SECONDS,
@@ -36,10 +38,11 @@ class Heartbeat:
     ) -> None:
         self._queue = queue
         self._interval = visibility_seconds / 3
+        self._hold_seconds = hold_seconds
         self._on_stuck = on_stuck
         self._stuck_seconds = stuck_seconds
         self._clock = clock
-        self._held: dict[str, Received] = {}
+        self._held: dict[str, tuple[Received, float]] = {}
         self._progress = clock()
         # Taken for the whole of an extension: one that overtook a release would hide
         # the message again.
@@ -60,14 +63,24 @@ class Heartbeat:
     def hold(self, messages: Sequence[Received]) -> None:
         """Extend these messages from now on."""
         with self._lock:
-            self._held.update((message.receipt, message) for message in messages)
+            now = self._clock()
+            self._held.update((message.receipt, (message, now)) for message in messages)
+            self._progress = now
+
+    def drop(self, messages: Sequence[Received]) -> None:
+        """Stop to extend messages; to be called before they are released or deleted."""
+        with self._lock:
+            for message in messages:
+                self._held.pop(message.receipt, None)
             self._progress = self._clock()
 
-    def drop(self, message: Received) -> None:
-        """Stop to extend a message; to be called before it is released or deleted."""
-        with self._lock:
-            self._held.pop(message.receipt, None)
-            self._progress = self._clock()
+    def holds(self, message: Received) -> bool:
+        """Whether the message is still ours, and will be for a while."""
+        return message.receipt in self._held
+
+    def progress(self) -> None:
+        """Note that the worker does not hang."""
+        self._progress = self._clock()
 
     def beat(self) -> None:
         """Extend what is held, once."""
@@ -78,12 +91,17 @@ class Heartbeat:
             if not stuck:
                 self._extend()
                 return
-        log.error("no photo came to its end for %.0f s", self._stuck_seconds)
+        log.error("nothing moved for %.0f s", self._stuck_seconds)
         self._on_stuck()
 
     def _extend(self) -> None:
+        oldest = self._clock() - self._hold_seconds
+        for receipt, (message, since) in list(self._held.items()):
+            if since <= oldest:
+                log.warning("message %s was held for too long", message.message_id)
+                del self._held[receipt]
         try:
-            lost = self._queue.extend(list(self._held.values()))
+            lost = self._queue.extend([message for message, _ in self._held.values()])
         except TransientError as error:
             log.warning("messages were not extended: %s", error.detail)
             return

@@ -4,7 +4,7 @@ One index a collection. Up to about a million faces this is faster for batches t
 approximate index in the database, and it never misses the best match.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +24,26 @@ class Hit:
     person_id: str
     face_id: str
     similarity: float
+
+
+class FaceSearch(Protocol):
+    """What the pipeline asks for similar faces.
+
+    Attributes
+    ----------
+    names : the name of each person that was ever found, by id.
+    """
+
+    @property
+    def names(self) -> Mapping[str, str]: ...
+
+    def follow(self) -> None:
+        """Bring what is searched up to date; TransientError when the database is away."""
+
+    def search(
+        self, tenant: str, collection: str, probes: FloatArray, count: int
+    ) -> list[list[Hit]]:
+        """Return the `count` nearest people of the collection for each (512,) probe."""
 
 
 class CollectionIndex:

@@ -42,14 +42,14 @@ class Photo:
     info: PhotoInfo
 
 
-def decode(data: bytes, announced: ContentType, max_pixels: int) -> Photo:
-    """Decode a JPEG, PNG or WebP file; of an animation the first picture.
+def check(data: bytes, announced: ContentType, max_pixels: int) -> Sniffed:
+    """Refuse by its first bytes what is no photo that is taken; return what it is.
 
     Raises
     ------
     PhotoError
-        `upload_empty`, `not_an_image`, `unsupported_image`, `wrong_content_type`,
-        `image_too_large` or `corrupt_image`.
+        `upload_empty`, `not_an_image`, `unsupported_image`, `wrong_content_type` or
+        `image_too_large`.
     """
     if not data:
         raise PhotoError(ErrorCode.UPLOAD_EMPTY)
@@ -61,6 +61,18 @@ def decode(data: bytes, announced: ContentType, max_pixels: int) -> Photo:
     if found.content_type is not announced:
         raise PhotoError(ErrorCode.WRONG_CONTENT_TYPE)
     _check_pixels(found.size, max_pixels)
+    return found
+
+
+def decode(data: bytes, announced: ContentType, max_pixels: int) -> Photo:
+    """Decode a JPEG, PNG or WebP file; of an animation the first picture.
+
+    Raises
+    ------
+    PhotoError
+        As `check` does, and `corrupt_image`.
+    """
+    found = check(data, announced, max_pixels)
     try:
         return _read(data, found, max_pixels)
     except (PhotoError, MemoryError):

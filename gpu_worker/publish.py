@@ -1,6 +1,7 @@
 """Results: written once, then announced."""
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import ClientError
@@ -10,6 +11,7 @@ from faces.contracts.jobs import JobDone, JobRequest, JobState
 from faces.contracts.names import result_key
 from faces.contracts.results import JobResult
 from gpu_worker.aws import aws_call, error_code
+from gpu_worker.queue import MAX_BATCH
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -29,9 +31,10 @@ class ResultStore(Protocol):
 
 
 class Announcer(Protocol):
-    """Tells the front end that a job has ended."""
+    """Tells the front end which jobs have ended."""
 
-    def announce(self, done: JobDone) -> None: ...
+    def announce(self, done: Sequence[JobDone]) -> list[bool]:
+        """Tell of each; return which were taken."""
 
 
 class S3Results:
@@ -87,10 +90,22 @@ class SqsAnnouncer:
         self._sqs = sqs
         self._url = url
 
-    def announce(self, done: JobDone) -> None:
-        """Send one message."""
-        with aws_call("announcing the result"):
-            self._sqs.send_message(QueueUrl=self._url, MessageBody=done.model_dump_json())
+    def announce(self, done: Sequence[JobDone]) -> list[bool]:
+        """Send a message for each; return which were taken."""
+        taken = [False] * len(done)
+        for start in range(0, len(done), MAX_BATCH):
+            part = done[start : start + MAX_BATCH]
+            with aws_call("announcing the results"):
+                answer = self._sqs.send_message_batch(
+                    QueueUrl=self._url,
+                    Entries=[
+                        {"Id": str(index), "MessageBody": each.model_dump_json()}
+                        for index, each in enumerate(part, start)
+                    ],
+                )
+            for entry in answer.get("Successful", []):
+                taken[int(entry["Id"])] = True
+        return taken
 
 
 def done_message(result: JobResult, request: JobRequest) -> JobDone:

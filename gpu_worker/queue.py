@@ -72,8 +72,8 @@ class JobQueue(Protocol):
     def release(self, message: Received, delay_seconds: int) -> None:
         """Hand a message back; it is visible again after the delay."""
 
-    def delete(self, message: Received) -> None:
-        """Remove a message whose work is done."""
+    def delete(self, messages: Sequence[Received]) -> None:
+        """Remove messages whose work is done."""
 
 
 class SqsQueue:
@@ -133,7 +133,15 @@ class SqsQueue:
                 VisibilityTimeout=delay_seconds,
             )
 
-    def delete(self, message: Received) -> None:
-        """Remove a message whose work is done."""
-        with aws_call("deleting"):
-            self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message.receipt)
+    def delete(self, messages: Sequence[Received]) -> None:
+        """Remove messages whose work is done."""
+        for start in range(0, len(messages), MAX_BATCH):
+            part = messages[start : start + MAX_BATCH]
+            with aws_call("deleting"):
+                self._sqs.delete_message_batch(
+                    QueueUrl=self._url,
+                    Entries=[
+                        {"Id": str(index), "ReceiptHandle": message.receipt}
+                        for index, message in enumerate(part)
+                    ],
+                )

@@ -34,13 +34,15 @@ _NOT_TAKEN = (
     (b"\xff\x0a", "JPEGXL"),
     (b"8BPS", "PSD"),
 )
+_SOF_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_SCAN_MARKER = 0xDA
 _ISO_BRANDS = {b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis"}
 
 
 def sniff(data: bytes) -> Sniffed | None:
     """Return which image format `data` starts like, or None when it is no known one."""
     if data.startswith(b"\xff\xd8\xff"):
-        return Sniffed("JPEG", ContentType.JPEG)
+        return Sniffed("JPEG", ContentType.JPEG, _jpeg_size(data))
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return Sniffed("PNG", ContentType.PNG, _png_size(data))
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
@@ -50,6 +52,25 @@ def sniff(data: bytes) -> Sniffed | None:
     for signature, name in _NOT_TAKEN:
         if data.startswith(signature):
             return Sniffed(name, None)
+    return None
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """ITU-T T.81, annex B: the frame header (SOF) is one of the segments before the scan."""
+    place = 2
+    while place + 9 <= len(data):
+        if data[place] != 0xFF:
+            return None
+        marker = data[place + 1]
+        if marker == 0xFF:  # a fill byte
+            place += 1
+        elif marker in _SOF_MARKERS:
+            height, width = struct.unpack(">HH", data[place + 5 : place + 9])
+            return width, height
+        elif marker == _SCAN_MARKER:
+            return None
+        else:
+            place += 2 + int.from_bytes(data[place + 2 : place + 4], "big")
     return None
 
 

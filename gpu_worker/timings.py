@@ -24,7 +24,11 @@ class Timings:
         try:
             yield
         finally:
-            self._seconds[name] = self._seconds.get(name, 0.0) + self._clock() - started
+            self.add(name, self._clock() - started)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add to the time of a stage."""
+        self._seconds[name] = self._seconds.get(name, 0.0) + seconds
 
     def milliseconds(self) -> dict[str, float]:
         """Return milliseconds by stage, to the tenth."""

@@ -1,7 +1,7 @@
-"""The loop: receive, work off, hand back what cannot be done, end in order."""
+"""The worker from its first receive to its end: idle, or asked to end."""
 
 import logging
-import math
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from enum import StrEnum
 from typing import Protocol
 
 from faces.contracts.errors import TransientError
-from faces.contracts.jobs import JobMessage
-from faces.contracts.results import JobResult
+from gpu_worker.breaker import Breaker
+from gpu_worker.coordinator import Coordinator
+from gpu_worker.hands import Hands
 from gpu_worker.heartbeat import Heartbeat
-from gpu_worker.logs import log_scope
-from gpu_worker.queue import JobQueue, MalformedMessageError, Received
+from gpu_worker.receiver import Receiver
 from gpu_worker.shutdown import Shutdown
 
 log = logging.getLogger(__name__)
 
-_FIRST_RETRY_SECONDS = 10
-_LAST_RETRY_SECONDS = 300
-_LONGEST_PAUSE_SECONDS = 30
+_TICK_SECONDS = 0.5
+_LEAVING_SECONDS = 2.0
+"""Of the time to end, what is kept for handing back."""
 
 
 class Ending(StrEnum):
@@ -30,162 +30,127 @@ class Ending(StrEnum):
     ASKED = "asked to end"
 
 
-class Runner(Protocol):
-    """What the loop needs of `jobs.JobRunner`."""
-
-    def run(self, message: JobMessage, *, redelivered: bool) -> JobResult: ...
-
-
 class Follower(Protocol):
-    """What the loop needs of `index.GalleryIndex`."""
+    """What the worker needs of the gallery's copy."""
 
     def follow(self) -> None: ...
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How the loop takes its work.
+    """How long things take.
 
     Attributes
     ----------
-    batch : messages of one receive.
-    poll_seconds : the longest wait of one receive.
-    idle_seconds : the worker ends when it received nothing for so long.
+    idle_seconds : the worker ends when it had nothing to do for so long.
+    drain_seconds : from being asked to end until everything is finished or handed back.
+    metrics_seconds : between two flushes of the metrics.
     """
 
-    batch: int
-    poll_seconds: int
     idle_seconds: float
-
-
-def retry_delay(receive_count: int) -> int:
-    """Return after how many seconds a message that failed is tried again.
-
-    10, 20, 40, ... at most 300: five deliveries, after which a message goes to the
-    dead-letter queue, so outlast an outage of two and a half minutes.
-    """
-    return min(_LAST_RETRY_SECONDS, _FIRST_RETRY_SECONDS << min(receive_count - 1, 10))
+    drain_seconds: float
+    metrics_seconds: float
 
 
 class Worker:
     """Works off the req-queue until it is idle or asked to end.
 
-    While something that the jobs need is away, it receives nothing, in growing pauses:
-    each receive counts towards the dead-letter queue.
-
     Parameters
     ----------
+    database : breaker of the database.
+    background : run in threads of their own until the worker is asked to end.
+    flush : writes the metrics.
     clock : monotonic seconds.
     """
 
     def __init__(
         self,
-        queue: JobQueue,
-        runner: Runner,
-        index: Follower,
+        hands: Hands,
         heartbeat: Heartbeat,
+        coordinator: Coordinator,
+        receivers: Sequence[Receiver],
+        index: Follower,
+        database: Breaker,
         shutdown: Shutdown,
         pace: Pace,
         *,
+        background: Sequence[Callable[[], None]] = (),
+        flush: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._queue = queue
-        self._runner = runner
-        self._index = index
+        self._hands = hands
         self._heartbeat = heartbeat
+        self._coordinator = coordinator
+        self._receivers = receivers
+        self._index = index
+        self._database = database
         self._shutdown = shutdown
         self._pace = pace
+        self._background = background
+        self._flush = flush
         self._clock = clock
-        self._failures = 0
+        self._stop = threading.Event()
 
     def run(self) -> Ending:
         """Work; return why it ended."""
-        last_work = self._clock()
-        self._follow()
         with self._heartbeat.running():
-            while not self._shutdown.requested:
-                left = self._pace.idle_seconds - (self._clock() - last_work)
-                if left <= 0:
-                    return Ending.IDLE
-                if self._failures and not self._recovered():
-                    continue
-                messages = self._receive(min(self._pace.poll_seconds, math.ceil(left)))
-                if messages:
-                    self._work_off(messages)
-                    last_work = self._clock()
+            for task in self._background:
+                threading.Thread(target=task, name="background", daemon=True).start()
+            # Nothing is received before the gallery could be read.
+            ending = self._until_followed()
+            if ending is None:
+                self._coordinator.start()
+                for receiver in self._receivers:
+                    threading.Thread(
+                        target=receiver.run, args=(self._stop,), name="receive", daemon=True
+                    ).start()
+                ending = self._until_ended()
+            self._end()
+        return ending
+
+    def _until_followed(self) -> Ending | None:
+        while not self._shutdown.requested:
+            if self._hands.idle_seconds >= self._pace.idle_seconds:
+                return Ending.IDLE
+            if self._database.admit():
+                try:
+                    with self._database.watched():
+                        self._index.follow()
+                except TransientError as error:
+                    log.warning("the gallery cannot be read: %s", error.detail)
+                else:
+                    return None
+            self._shutdown.wait(min(_TICK_SECONDS, max(0.05, self._database.due_seconds)))
         return Ending.ASKED
 
-    def _receive(self, wait_seconds: int) -> list[Received]:
-        try:
-            return self._queue.receive(self._pace.batch, wait_seconds)
-        except TransientError as error:
-            self._failed(error)
-            return []
+    def _until_ended(self) -> Ending:
+        flushed = self._clock()
+        while not self._shutdown.wait(_TICK_SECONDS):
+            if self._clock() - flushed >= self._pace.metrics_seconds:
+                flushed = self._clock()
+                self._flush()
+            if self._hands.idle_seconds < self._pace.idle_seconds:
+                continue
+            # A message may come with the receives that are still under way.
+            self._hands.pause()
+            if self._hands.wait_for_receives(60) and self._hands.count == 0:
+                return Ending.IDLE
+            self._hands.resume()
+        return Ending.ASKED
 
-    def _recovered(self) -> bool:
-        """Wait a little, then see whether the database answers again."""
-        self._shutdown.wait(min(_LONGEST_PAUSE_SECONDS, 1 << min(self._failures - 1, 10)))
-        return not self._shutdown.requested and self._follow()
-
-    def _follow(self) -> bool:
-        try:
-            self._index.follow()
-        except TransientError as error:
-            self._failed(error)
-            return False
-        return True
-
-    def _failed(self, error: TransientError) -> None:
-        self._failures += 1
-        log.warning("something is away: %s", error.detail, extra={"failures": self._failures})
-
-    def _work_off(self, messages: Sequence[Received]) -> None:
-        self._heartbeat.hold(messages)
-        following = self._follow()
-        for number, message in enumerate(messages):
-            if self._shutdown.requested:
-                for rest in messages[number:]:
-                    self._release(rest, 0)
-                log.info("handed back", extra={"messages": len(messages) - number})
-                return
-            if following:
-                self._work_on(message)
-            else:
-                self._release(message, retry_delay(message.receive_count))
-
-    def _work_on(self, message: Received) -> None:
-        try:
-            job = message.job()
-        except MalformedMessageError as error:
-            # Nobody waits for it; after the last delivery it is kept as a dead letter.
-            log.error("malformed message %s: %s", message.message_id, error)
-            self._release(message, 0)
-            return
-        with log_scope(job_id=job.job_id, request_id=job.trace_id):
-            try:
-                self._runner.run(job, redelivered=message.redelivered)
-            except TransientError as error:
-                self._failed(error)
-                self._release(message, retry_delay(message.receive_count))
-            except Exception:
-                # A defect of ours, or a photo that breaks a library. Other workers may
-                # do better; if none does, the dead letter is answered as failed.
-                log.exception("the job failed unexpectedly")
-                self._release(message, retry_delay(message.receive_count))
-            else:
-                self._failures = 0
-                self._delete(message)
-
-    def _release(self, message: Received, delay_seconds: int) -> None:
-        self._heartbeat.drop(message)
-        try:
-            self._queue.release(message, delay_seconds)
-        except TransientError as error:
-            log.warning("message reappears after its timeout only: %s", error.detail)
-
-    def _delete(self, message: Received) -> None:
-        self._heartbeat.drop(message)
-        try:
-            self._queue.delete(message)
-        except TransientError as error:
-            log.warning("message comes again, harmlessly: %s", error.detail)
+    def _end(self) -> None:
+        """Finish what was begun, hand back the rest, within the time for it."""
+        deadline = self._clock() + self._pace.drain_seconds
+        self._stop.set()
+        self._hands.close()
+        for task in self._coordinator.hurry():
+            task.hand_back(0)
+            self._hands.ended(task)
+        self._hands.wait_for_tasks(deadline - _LEAVING_SECONDS - self._clock())
+        # Also what a receive brings that was under way; a long poll may outlast us.
+        self._hands.wait_for_receives(max(0.0, deadline - _LEAVING_SECONDS - self._clock()))
+        left = self._hands.give_back_all()
+        if left:
+            log.warning("handed back unfinished", extra={"messages": left})
+        self._coordinator.close(max(0.1, deadline - self._clock()))
+        self._flush()

@@ -52,7 +52,7 @@ def test_a_deleted_message_is_gone(worker_stack: WorkerStack) -> None:
     queue = queue_of(worker_stack)
     worker_stack.queue_job(new_id(), 1)
     [message] = queue.receive(10, 1)
-    queue.delete(message)
+    queue.delete([message])
     assert worker_stack.waiting(worker_stack.names.req_queue) == (0, 0)
 
 
@@ -65,7 +65,7 @@ def test_extending_hides_longer_and_names_what_was_lost(worker_stack: WorkerStac
     assert long.extend(held) == []
     # Had the first timeout of a second stood, a receive of two seconds would find them.
     assert short.receive(10, 2) == []
-    long.delete(held[0])
+    long.delete([held[0]])
     assert [each.message_id for each in long.extend(held[:2])] in ([held[0].message_id], [])
 
 
@@ -73,12 +73,12 @@ def test_the_heartbeat_keeps_a_message_from_others(worker_stack: WorkerStack) ->
     queue = queue_of(worker_stack, 2)
     worker_stack.queue_job(new_id(), 1)
     [message] = queue.receive(1, 1)
-    heartbeat = Heartbeat(queue, 2, on_stuck=lambda: None)
+    heartbeat = Heartbeat(queue, 2, 900, on_stuck=lambda: None)
     with heartbeat.running():
         heartbeat.hold([message])
         # Twice its visibility timeout, nobody else gets it ...
         assert queue.receive(1, 4) == []
-        heartbeat.drop(message)
+        heartbeat.drop([message])
         # ... and once it is dropped, somebody does.
         [again] = queue.receive(1, 10)
     assert again.message_id == message.message_id
@@ -149,5 +149,5 @@ def test_an_announcement_reaches_the_queue(worker_stack: WorkerStack) -> None:
         finished_at=NOW,
     )
     url = worker_stack.urls[worker_stack.names.resp_queue]
-    SqsAnnouncer(worker_stack.sqs, url).announce(done)
+    SqsAnnouncer(worker_stack.sqs, url).announce([done])
     assert worker_stack.announced() == [done]

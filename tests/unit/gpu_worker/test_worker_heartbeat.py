@@ -22,29 +22,45 @@ class Clock:
 
 def test_extends_what_is_held_until_it_is_dropped() -> None:
     queue = FakeQueue()
-    heartbeat = Heartbeat(queue, 60, on_stuck=lambda: None)
+    heartbeat = Heartbeat(queue, 60, 900, on_stuck=lambda: None)
     heartbeat.beat()
     heartbeat.hold([message("a"), message("b")])
     heartbeat.beat()
-    heartbeat.drop(message("a"))
+    heartbeat.drop([message("a")])
     heartbeat.beat()
-    heartbeat.drop(message("b"))
+    heartbeat.drop([message("b")])
     heartbeat.beat()
     assert queue.extended == [["a", "b"], ["b"]]
 
 
 def test_a_lost_message_is_not_extended_again() -> None:
     queue = FakeQueue(lost={"a"})
-    heartbeat = Heartbeat(queue, 60, on_stuck=lambda: None)
+    heartbeat = Heartbeat(queue, 60, 900, on_stuck=lambda: None)
     heartbeat.hold([message("a"), message("b")])
     heartbeat.beat()
     heartbeat.beat()
     assert queue.extended == [["a", "b"], ["b"]]
 
 
+def test_a_message_is_given_up_after_a_while() -> None:
+    queue, clock = FakeQueue(), Clock()
+    heartbeat = Heartbeat(queue, 60, 100, on_stuck=lambda: None, clock=clock)
+    heartbeat.hold([message("a")])
+    clock.now = 50
+    heartbeat.hold([message("b")])
+    clock.now = 99
+    heartbeat.beat()
+    assert heartbeat.holds(message("a"))
+    clock.now = 100
+    heartbeat.beat()
+    assert not heartbeat.holds(message("a"))
+    assert heartbeat.holds(message("b"))
+    assert queue.extended == [["a", "b"], ["b"]]
+
+
 def test_survives_an_outage() -> None:
     queue = FakeQueue(away=True)
-    heartbeat = Heartbeat(queue, 60, on_stuck=lambda: None)
+    heartbeat = Heartbeat(queue, 60, 900, on_stuck=lambda: None)
     heartbeat.hold([message("a")])
     heartbeat.beat()
     queue.away = False
@@ -55,12 +71,12 @@ def test_survives_an_outage() -> None:
 def test_a_worker_without_progress_is_reported_and_its_messages_let_go() -> None:
     queue, clock, stuck = FakeQueue(), Clock(), list[float]()
     heartbeat = Heartbeat(
-        queue, 60, on_stuck=lambda: stuck.append(clock.now), stuck_seconds=300, clock=clock
+        queue, 60, 9000, on_stuck=lambda: stuck.append(clock.now), stuck_seconds=300, clock=clock
     )
     heartbeat.hold([message("a"), message("b")])
     clock.now = 300
     heartbeat.beat()
-    heartbeat.drop(message("a"))  # progress
+    heartbeat.drop([message("a")])  # progress
     clock.now = 600
     heartbeat.beat()
     assert (stuck, len(queue.extended)) == ([], 2)
@@ -72,7 +88,7 @@ def test_a_worker_without_progress_is_reported_and_its_messages_let_go() -> None
 def test_an_idle_worker_never_counts_as_stuck() -> None:
     clock, stuck = Clock(), list[int]()
     heartbeat = Heartbeat(
-        FakeQueue(), 60, on_stuck=lambda: stuck.append(1), stuck_seconds=300, clock=clock
+        FakeQueue(), 60, 900, on_stuck=lambda: stuck.append(1), stuck_seconds=300, clock=clock
     )
     clock.now = 10_000
     heartbeat.beat()
@@ -89,7 +105,7 @@ def test_beats_in_a_thread_and_ends_with_the_block() -> None:
             beaten.set()
             return []
 
-    heartbeat = Heartbeat(Queue(), visibility_seconds=0, on_stuck=lambda: None)
+    heartbeat = Heartbeat(Queue(), visibility_seconds=0, hold_seconds=900, on_stuck=lambda: None)
     before = threading.active_count()
     with heartbeat.running():
         heartbeat.hold([message("a")])

@@ -18,22 +18,28 @@ from faces.contracts.jobs import (
 )
 from faces.contracts.results import JobResult, PoorReason
 from faces.gallery.vectors import Changes, GalleryFace
-from gpu_worker.answers import Answerer
 from gpu_worker.backends.base import RgbImage
 from gpu_worker.index import GalleryIndex
-from gpu_worker.jobs import JobRunner
+from gpu_worker.pipeline import Breakers, Parts, Sizes, stages
+from gpu_worker.protocol import Task
+from gpu_worker.queue import Received
+from gpu_worker.stages.announce import Announce
+from gpu_worker.stages.match import Match
 from gpu_worker.uploads import Upload
 from tests.fixtures.photos import encoded
 from tests.fixtures.worker_fakes import (
     MODEL,
     NOW,
+    PLAIN_FAKE,
     FakeAnnouncer,
     FakeDetector,
     FakeEmbedder,
     FakeGallery,
+    FakeQueue,
     FakeResults,
     FakeUploads,
     detection,
+    through,
     unit,
 )
 
@@ -45,7 +51,7 @@ def noise(seed: int = 1) -> RgbImage:
 
 @dataclass
 class Bench:
-    """A job runner among fakes."""
+    """The stages among fakes, run one after the other."""
 
     uploads: FakeUploads = field(default_factory=FakeUploads)
     results: FakeResults = field(default_factory=FakeResults)
@@ -54,31 +60,38 @@ class Bench:
     embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
     gallery: FakeGallery = field(default_factory=FakeGallery)
 
+    queue: FakeQueue = field(default_factory=FakeQueue)
+
     def __post_init__(self) -> None:
         self.index = GalleryIndex(self.gallery, MODEL.tag)
-        self.runner = JobRunner(
+        parts = Parts(
             uploads=self.uploads,
             results=self.results,
-            announcer=self.announcer,
             detector=self.detector,
-            answerer=Answerer(
-                embedder=self.embedder,
+            embedder=self.embedder,
+            profile=PLAIN_FAKE,
+            match=Match(
                 gallery=self.gallery,
-                index=self.index,
+                search=self.index,
+                model_tag=MODEL.tag,
                 threshold=0.6,
                 unmatched_for=timedelta(seconds=600),
                 clock=lambda: NOW,
             ),
+            announce=Announce(self.announcer, self.queue, lambda _: None),
             max_pixels=1_000_000,
             worker_id="i-0",
             clock=lambda: NOW,
         )
+        self.stages = stages(parts, Sizes(), Breakers.make())
 
     def submit(self, request: JobRequest | None = None, photo: bytes | None = None) -> JobMessage:
         return self.uploads.submit(photo or encoded(noise()), request or JobRequest())
 
     def run(self, message: JobMessage, *, redelivered: bool = False) -> JobResult:
-        return self.runner.run(message, redelivered=redelivered)
+        body = message.model_dump_json()
+        task = Task(Received("m", "r", body, 2 if redelivered else 1), message)
+        return through(self.stages, task)
 
     def ask(self, kind: JobKind = JobKind.IDENTIFY, **params: object) -> JobResult:
         given = JobParams.model_validate(params)

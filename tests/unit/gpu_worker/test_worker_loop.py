@@ -1,6 +1,8 @@
-"""The loop: what is deleted, what is handed back, and when it ends."""
+"""The worker as a whole, among fakes: what is deleted, what is handed back, when it ends."""
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,11 +11,18 @@ from faces.contracts.errors import TransientError
 from faces.contracts.ids import new_id
 from faces.contracts.jobs import JobMessage
 from faces.contracts.names import upload_key
-from faces.contracts.results import JobResult
+from gpu_worker.breaker import Breaker
+from gpu_worker.coordinator import Coordinator
+from gpu_worker.hands import Hands
 from gpu_worker.heartbeat import Heartbeat
+from gpu_worker.metrics import Metrics
+from gpu_worker.protocol import Stage, Task, retry_delay
+from gpu_worker.receiver import Receiver
 from gpu_worker.shutdown import Shutdown
-from gpu_worker.worker import Ending, Pace, Worker, retry_delay
-from tests.fixtures.worker_fakes import NOW, FakeQueue
+from gpu_worker.worker import Ending, Pace, Worker
+from tests.fixtures.worker_fakes import FakeQueue
+
+SECONDS = 20.0
 
 
 def body(job_id: str | None = None) -> str:
@@ -21,26 +30,8 @@ def body(job_id: str | None = None) -> str:
     return JobMessage(job_id=job_id, key=upload_key(job_id), size=1).model_dump_json()
 
 
-@dataclass
-class FakeRunner:
-    """Answers jobs, or does what `act` does."""
-
-    act: Callable[[JobMessage], None] = lambda _: None
-    runs: list[tuple[str, bool]] = field(default_factory=list)
-
-    def run(self, message: JobMessage, *, redelivered: bool) -> JobResult:
-        self.runs.append((message.job_id, redelivered))
-        self.act(message)
-        return JobResult(
-            job_id=message.job_id,
-            kind="detect",
-            tenant="default",
-            collection="default",
-            state="succeeded",
-            code_version="1",
-            submitted_at=NOW,
-            finished_at=NOW,
-        )
+def nothing(_: Sequence[Task]) -> None:
+    pass
 
 
 @dataclass
@@ -57,38 +48,65 @@ class FakeIndex:
             raise TransientError("the database is away")
 
 
-class FakeShutdown(Shutdown):
-    """Its waits pass at once and are noted."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.waits: list[float] = []
-
-    def wait(self, seconds: float) -> bool:
-        self.waits.append(seconds)
-        return self.requested
-
-
 @dataclass
 class Bench:
-    """A worker among fakes; its clock moves ten seconds with each receive."""
+    """A worker among fakes: its work is `act`, then the message is deleted."""
 
+    act: Callable[[Sequence[Task]], None] = nothing
     queue: FakeQueue = field(default_factory=FakeQueue)
-    runner: FakeRunner = field(default_factory=FakeRunner)
     index: FakeIndex = field(default_factory=FakeIndex)
-    shutdown: FakeShutdown = field(default_factory=FakeShutdown)
-    idle_seconds: float = 30
+    shutdown: Shutdown = field(default_factory=Shutdown)
+    idle_seconds: float = 0.2
+    drain_seconds: float = 5.0
+    in_hand: int = 10
+    batch: int = 10
+    receivers: int = 2
+    breakers: dict[str, Breaker] = field(
+        default_factory=lambda: {
+            name: Breaker(name, first_pause=0.1) for name in ("work", "sqs", "database")
+        }
+    )
+    ended: list[Task] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+
+    def worker(self) -> Worker:
+        breakers = list(self.breakers.values())
+        heartbeat = Heartbeat(self.queue, 60, 900, on_stuck=lambda: None)
+        self.hands = Hands(self.queue, heartbeat, self.in_hand, breakers, on_end=self.ended.append)
+        metrics = Metrics("faces-test", "i-0", breakers, self.lines.append)
+        stages = [
+            Stage(
+                "work",
+                lambda tasks: self.act(tasks),
+                batch=self.batch,
+                capacity=100,
+                needs=self.breakers["work"],
+                recallable=True,
+            ),
+            Stage("delete", self._delete),
+        ]
+        coordinator = Coordinator(stages, self.hands, metrics)
+        receivers = [
+            Receiver(self.queue, self.hands, coordinator.submit, self.breakers["sqs"], 10, 1)
+            for _ in range(self.receivers)
+        ]
+        return Worker(
+            self.hands,
+            heartbeat,
+            coordinator,
+            receivers,
+            self.index,
+            self.breakers["database"],
+            self.shutdown,
+            Pace(self.idle_seconds, self.drain_seconds, metrics_seconds=0.1),
+            flush=metrics.flush,
+        )
 
     def run(self) -> Ending:
-        return Worker(
-            self.queue,
-            self.runner,
-            self.index,
-            Heartbeat(self.queue, 60, on_stuck=lambda: None),
-            self.shutdown,
-            Pace(batch=10, poll_seconds=10, idle_seconds=self.idle_seconds),
-            clock=lambda: 10.0 * self.queue.receives + 1e-3 * len(self.shutdown.waits),
-        ).run()
+        return self.worker().run()
+
+    def _delete(self, tasks: Sequence[Task]) -> None:
+        self.queue.delete([task.message for task in tasks])
 
 
 @pytest.fixture
@@ -96,93 +114,75 @@ def bench() -> Bench:
     return Bench()
 
 
-def test_ends_when_idle(bench: Bench) -> None:
-    bench.queue.put(body())
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_works_off_what_waits_and_ends_when_idle(bench: Bench) -> None:
+    receipts = [bench.queue.put(body()) for _ in range(25)]
     assert bench.run() is Ending.IDLE
-    # One receive with work, then three of ten seconds without.
-    assert bench.queue.receives == 4
-
-
-def test_a_finished_message_is_deleted(bench: Bench) -> None:
-    job_id = new_id()
-    receipt = bench.queue.put(body(job_id))
-    bench.run()
-    assert bench.queue.deleted == [receipt]
+    assert sorted(bench.queue.deleted) == sorted(receipts)
     assert bench.queue.released == []
-    assert bench.runner.runs == [(job_id, False)]
+    assert bench.hands.count == 0
 
 
-def test_a_redelivery_is_told(bench: Bench) -> None:
-    bench.queue.put(body(), receive_count=2)
-    bench.run()
-    assert [redelivered for _, redelivered in bench.runner.runs] == [True]
-
-
-def test_the_index_is_followed_after_each_receive(bench: Bench) -> None:
-    for _ in range(12):
+def test_photos_in_hand_are_bounded(bench: Bench) -> None:
+    most: list[int] = []
+    bench.in_hand, bench.receivers = 4, 3
+    bench.act = lambda _: most.append(bench.hands.count)
+    for _ in range(30):
         bench.queue.put(body())
     bench.run()
-    assert bench.index.follows == 1 + 2  # at the start, and for batches of 10 and 2
-    assert len(bench.queue.deleted) == 12
-
-
-def test_a_transient_failure_hands_the_message_back(bench: Bench) -> None:
-    def fail(_: JobMessage) -> None:
-        raise TransientError("S3 is away")
-
-    bench.runner.act = fail
-    receipts = [bench.queue.put(body(), count) for count in (1, 2, 3)]
-    bench.run()
-    assert bench.queue.released == list(zip(receipts, (10, 20, 40), strict=True))
-    assert bench.queue.deleted == []
-
-
-def test_after_a_failure_it_pauses_longer_and_longer(bench: Bench) -> None:
-    bench.index.failures = 4
-    bench.queue.put(body())
-    bench.run()
-    assert bench.shutdown.waits[:4] == [1, 2, 4, 8]
-    # While the database was away nothing was received.
-    assert len(bench.queue.deleted) == 1
-    assert bench.queue.released == []
-
-
-def test_a_database_that_goes_away_after_the_receive(bench: Bench) -> None:
-    receipt = bench.queue.put(body(), 2)
-
-    def go_away(receives: int) -> None:
-        bench.index.failures = 1 if receives == 0 else 0
-
-    bench.queue.on_receive = go_away
-    bench.run()
-    assert bench.queue.released == [(receipt, 20)]
-    assert bench.runner.runs == []
-
-
-def test_a_queue_that_is_away_is_asked_again(bench: Bench) -> None:
-    def outage(receives: int) -> None:
-        bench.queue.away = receives == 0
-
-    bench.queue.on_receive = outage
-    receipt = bench.queue.put(body())
-    bench.run()
-    assert bench.shutdown.waits[0] == 1
-    assert bench.queue.deleted == [receipt]
+    assert len(bench.queue.deleted) == 30
+    assert max(most) <= 4
 
 
 def test_a_defect_costs_its_job_only(bench: Bench) -> None:
-    poison, good = new_id(), new_id()
+    receipts = [bench.queue.put(body()) for _ in range(5)]
 
-    def break_on_poison(message: JobMessage) -> None:
-        if message.job_id == poison:
+    def break_on_one(tasks: Sequence[Task]) -> None:
+        if any(task.message.receipt == receipts[2] for task in tasks):
             raise IndexError("a library broke")
 
-    bench.runner.act = break_on_poison
-    first, second = bench.queue.put(body(poison)), bench.queue.put(body(good))
+    bench.act = break_on_one
     bench.run()
-    assert bench.queue.released == [(first, 10)]
-    assert bench.queue.deleted == [second]
-    assert bench.shutdown.waits == [], "nothing is away, so nothing waits"
+    assert bench.queue.released == [(receipts[2], 10)]
+    assert sorted(bench.queue.deleted) == sorted(set(receipts) - {receipts[2]})
+
+
+def test_a_photo_that_comes_again_is_alone(bench: Bench) -> None:
+    """Whatever it does, it does it to nobody else."""
+    together: list[tuple[list[str], int]] = []
+    suspect = bench.queue.put(body(), receive_count=2)
+    fresh = [bench.queue.put(body()) for _ in range(6)]
+    second = bench.queue.put(body(), receive_count=3)
+    last = bench.queue.put(body())
+
+    def act(tasks: Sequence[Task]) -> None:
+        time.sleep(0.01)
+        together.append(([task.message.receipt for task in tasks], len(bench.ended)))
+
+    bench.act = act
+    bench.run()
+    for receipt in (suspect, second):
+        assert [receipt] in [batch for batch, _ in together]
+    # The first was received alone, so nobody else lost a delivery if the process died.
+    assert bench.queue.received[0] == [suspect]
+    assert sorted(bench.queue.deleted) == sorted([suspect, *fresh, second, last])
+    # The second came with others: they were through before it began.
+    [(_, before)] = [each for each in together if each[0] == [second]]
+    assert before >= 7
+
+
+def test_after_a_suspect_messages_come_one_at_a_time(bench: Bench) -> None:
+    for _ in range(3):
+        bench.queue.put(body(), receive_count=2)
+    bench.run()
+    assert all(len(messages) <= 1 for messages in bench.queue.received)
+    assert len(bench.queue.deleted) == 3
 
 
 @pytest.mark.parametrize(
@@ -198,54 +198,125 @@ def test_a_defect_costs_its_job_only(bench: Bench) -> None:
 def test_a_malformed_message_goes_to_the_dead_letters(bench: Bench, text: str) -> None:
     receipt = bench.queue.put(text)
     bench.run()
-    assert bench.runner.runs == []
+    assert bench.ended == []
     assert bench.queue.released == [(receipt, 0)]
     assert bench.queue.deleted == []
 
 
-def test_asked_to_end_it_finishes_its_photo_and_gives_the_rest_back(bench: Bench) -> None:
+def test_nothing_is_received_before_the_gallery_could_be_read(bench: Bench) -> None:
+    bench.index.failures = 2
+    received_at: list[int] = []
+    bench.queue.on_receive = lambda _: received_at.append(bench.index.follows)
+    bench.queue.put(body())
+    bench.idle_seconds = 1.5
+    bench.run()
+    assert min(received_at) == 3
+    assert len(bench.queue.deleted) == 1
+
+
+def test_an_outage_burns_no_deliveries(bench: Bench) -> None:
+    """What is in hand waits there, and hardly anything else is received meanwhile."""
+    outage = threading.Event()
+    outage.set()
+    tries: list[int] = []
+    counts: list[int] = []
+
+    def act(tasks: Sequence[Task]) -> None:
+        tries.append(len(tasks))
+        if outage.is_set():
+            counts.append(sum(map(len, bench.queue.received)))
+            if len(tries) == 5:
+                outage.clear()
+            raise TransientError("S3 is away")
+
+    bench.act, bench.batch, bench.idle_seconds = act, 1, 2
+    receipts = [bench.queue.put(body()) for _ in range(20)]
+    bench.run()
+    assert sorted(bench.queue.deleted) == sorted(receipts)
+    assert bench.queue.released == [], "each was delivered once"
+    # The first message came alone, up to ten with the next receive; no more before it is back.
+    assert counts[-1] <= 11
+
+
+def test_a_queue_that_is_away_is_left_alone(bench: Bench) -> None:
+    def outage(receives: int) -> None:
+        bench.queue.away = receives < 4
+
+    bench.queue.on_receive = outage
+    bench.idle_seconds, bench.receivers = 1.5, 1
+    receipt = bench.queue.put(body())
+    started = time.monotonic()
+    bench.run()
+    assert bench.queue.deleted == [receipt]
+    assert time.monotonic() - started >= 0.3, "it paused for 0.1 and 0.2 s"
+
+
+def test_asked_to_end_it_finishes_what_it_began_and_gives_the_rest_back(bench: Bench) -> None:
+    gate, begun = threading.Event(), threading.Event()
     receipts = [bench.queue.put(body()) for _ in range(5)]
 
-    def stop_at_second(_: JobMessage) -> None:
-        if len(bench.runner.runs) == 2:
-            bench.shutdown.request()
+    def act(_: Sequence[Task]) -> None:
+        begun.set()
+        assert gate.wait(SECONDS)
 
-    bench.runner.act = stop_at_second
+    bench.act, bench.batch, bench.idle_seconds = act, 1, 60
+    endings: list[Ending] = []
+    thread = threading.Thread(target=lambda: endings.append(bench.run()))
+    thread.start()
+    assert begun.wait(SECONDS)
+    wait_until(lambda: bench.hands.count == 5)
+    bench.shutdown.request("SIGTERM")
+    wait_until(lambda: len(bench.queue.released) == 4)
+    assert bench.queue.deleted == []
+    gate.set()
+    thread.join(SECONDS)
+    assert endings == [Ending.ASKED]
+    assert bench.queue.deleted == receipts[:1]
+    assert sorted(bench.queue.released) == [(receipt, 0) for receipt in receipts[1:]]
+
+
+def test_a_photo_that_takes_too_long_is_handed_back_in_time(bench: Bench) -> None:
+    gate, begun = threading.Event(), threading.Event()
+    receipt = bench.queue.put(body())
+
+    def act(_: Sequence[Task]) -> None:
+        begun.set()
+        gate.wait(SECONDS)
+
+    bench.act, bench.drain_seconds, bench.idle_seconds = act, 2.5, 60
+
+    def ask() -> None:
+        assert begun.wait(SECONDS)
+        bench.shutdown.request("SIGTERM")
+
+    threading.Thread(target=ask).start()
+    started = time.monotonic()
     assert bench.run() is Ending.ASKED
-    assert bench.queue.deleted == receipts[:2]
-    assert bench.queue.released == [(receipt, 0) for receipt in receipts[2:]]
+    assert time.monotonic() - started < 5
+    assert bench.queue.released == [(receipt, 0)]
+    assert bench.queue.deleted == []
+    gate.set()
 
 
 def test_what_arrives_with_the_request_to_end_is_given_back(bench: Bench) -> None:
     receipt = bench.queue.put(body())
-    bench.queue.on_receive = lambda _: bench.shutdown.request()
+
+    def ask(_: int) -> None:
+        bench.shutdown.request("SIGTERM")
+        wait_until(lambda: bench.hands._closed)
+
+    bench.queue.on_receive = ask
     assert bench.run() is Ending.ASKED
-    assert bench.runner.runs == []
+    assert bench.ended == []
     assert bench.queue.released == [(receipt, 0)]
 
 
-def test_asked_to_end_while_it_pauses(bench: Bench) -> None:
-    bench.index.failures = 99
-
-    class Impatient(FakeShutdown):
-        def wait(self, seconds: float) -> bool:
-            self.request()
-            return True
-
-    bench.shutdown = Impatient()
+def test_asked_to_end_while_the_database_is_away(bench: Bench) -> None:
+    bench.index.failures = 10_000
+    bench.idle_seconds = 60
+    threading.Timer(0.1, bench.shutdown.request, ["SIGTERM"]).start()
     assert bench.run() is Ending.ASKED
     assert bench.queue.receives == 0
-
-
-def test_a_delete_that_fails_does_not_stop_the_loop(bench: Bench) -> None:
-    def cut(_: JobMessage) -> None:
-        bench.queue.away = len(bench.runner.runs) == 1
-
-    bench.runner.act = cut
-    bench.queue.put(body())
-    second = bench.queue.put(body())
-    bench.run()
-    assert bench.queue.deleted == [second]
 
 
 def test_retry_delays() -> None:

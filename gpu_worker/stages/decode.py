@@ -1,0 +1,65 @@
+"""Decode: from bytes to upright RGB pixels, so many pixels at a time."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gpu_worker.photos import check, decode
+from gpu_worker.protocol import Task
+
+
+class PixelBudget:
+    """Bounds the pixels that are decoded at the same time, and so the memory.
+
+    Parameters
+    ----------
+    total : pixels; a photo of more waits until it is the only one.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._used = 0
+        self._changed = threading.Condition()
+
+    def acquire(self, pixels: int) -> None:
+        """Wait until so many pixels are free, and take them."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._used or self._used + pixels <= self._total)
+            self._used += pixels
+
+    def release(self, pixels: int) -> None:
+        """Give pixels back."""
+        with self._changed:
+            self._used -= pixels
+            self._changed.notify_all()
+
+
+@dataclass(frozen=True)
+class Decode:
+    """Decodes photos.
+
+    Attributes
+    ----------
+    max_pixels : photos of more are refused before they are decoded.
+    """
+
+    budget: PixelBudget
+    max_pixels: int
+
+    def __call__(self, tasks: Sequence[Task]) -> None:
+        """Fill in the pixels; PhotoError when the file is no photo that is taken."""
+        for task in tasks:
+            self._decode(task)
+
+    def _decode(self, task: Task) -> None:
+        found = check(task.data, task.request.content_type, self.max_pixels)
+        width, height = found.size or (0, 0)
+        pixels = width * height
+        self.budget.acquire(pixels)
+        try:
+            photo = decode(task.data, task.request.content_type, self.max_pixels)
+        except BaseException:
+            self.budget.release(pixels)
+            raise
+        task.data = b""
+        task.keep_photo(photo, lambda: self.budget.release(pixels))

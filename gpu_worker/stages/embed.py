@@ -1,0 +1,31 @@
+"""Embed: the vectors of all faces of a batch in one go."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gpu_worker.analysis import embed_faces
+from gpu_worker.backends.base import Embedder
+from gpu_worker.profiles import Profile
+from gpu_worker.protocol import Task
+
+
+@dataclass(frozen=True)
+class Embed:
+    """Runs the embedding network on a batch.
+
+    Attributes
+    ----------
+    profile : the one that cut the faces' views.
+    """
+
+    embedder: Embedder
+    profile: Profile
+
+    def __call__(self, tasks: Sequence[Task]) -> None:
+        """Fill in the vectors."""
+        faces = [face for task in tasks for _, face in task.picked]
+        vectors = embed_faces(self.embedder, faces, self.profile)
+        start = 0
+        for task in tasks:
+            task.vectors = vectors[start : start + len(task.picked)]
+            start += len(task.picked)

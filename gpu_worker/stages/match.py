@@ -1,0 +1,224 @@
+"""Match: compare the vectors of a batch with the gallery, and write what must be kept."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import groupby
+from typing import Protocol, TypeVar
+
+import numpy as np
+from pydantic import ValidationError
+
+from faces.contracts.errors import ErrorCode, FacesError, InvalidInput, PhotoError, TransientError
+from faces.contracts.ids import derived_id
+from faces.contracts.jobs import JobKind, JobRequest
+from faces.contracts.results import DetectedFace, Enrolment, FaceQuality, Verification
+from faces.gallery.records import NewPerson
+from faces.gallery.vectors import UnmatchedFace
+from gpu_worker.backends.base import FloatArray
+from gpu_worker.index import FaceSearch, Hit
+from gpu_worker.matching import decide
+from gpu_worker.protocol import Task
+
+_Stored = TypeVar("_Stored")
+
+
+class GalleryPort(Protocol):
+    """What matching needs of the gallery of record (`faces.gallery.gallery.Gallery`)."""
+
+    def ensure_collection(self, tenant: str, collection: str) -> None: ...
+
+    def enroll_face(
+        self,
+        *,
+        job_id: str,
+        tenant: str,
+        collection: str,
+        person: NewPerson | str,
+        embedding: FloatArray,
+        model_tag: str,
+        quality: FaceQuality | None = None,
+    ) -> Enrolment: ...
+
+    def remember_unmatched(self, faces: Sequence[UnmatchedFace]) -> None: ...
+
+    def unmatched_embedding(
+        self, tenant: str, collection: str, req_id: str, model_tag: str
+    ) -> FloatArray: ...
+
+    def person_embeddings(
+        self, tenant: str, collection: str, person_id: str, model_tag: str
+    ) -> FloatArray: ...
+
+
+@dataclass(frozen=True)
+class Match:
+    """Answers identify, enroll and verify.
+
+    Attributes
+    ----------
+    model_tag : of the vectors.
+    threshold : cosine similarity from which a face counts as the person, where the job
+        does not say.
+    unmatched_for : how long an unknown face can be enrolled by its `req_id`.
+    clock : returns the time, aware.
+    """
+
+    gallery: GalleryPort
+    search: FaceSearch
+    model_tag: str
+    threshold: float
+    unmatched_for: timedelta
+    clock: Callable[[], datetime]
+
+    def __call__(self, tasks: Sequence[Task]) -> None:
+        """Write the answers into the tasks; those that end in an error alone say so.
+
+        Raises
+        ------
+        TransientError
+            When the database is away; nothing was stored, or the same again.
+        """
+        self.search.follow()
+        identify = [task for task in tasks if task.request.kind is JobKind.IDENTIFY]
+        for scope, group in groupby(sorted(identify, key=_scope), key=_scope):
+            self._identify(*scope, list(group))
+        for task in tasks:
+            try:
+                if task.request.kind is JobKind.ENROLL:
+                    self._enroll(task)
+                elif task.request.kind is JobKind.VERIFY:
+                    self._verify(task)
+            except TransientError:
+                raise
+            except FacesError as error:
+                task.fail(error)
+
+    def _identify(self, tenant: str, collection: str, tasks: Sequence[Task]) -> None:
+        """Search the faces of all photos at once."""
+        probes = np.concatenate([task.vectors for task in tasks])
+        count = max(task.request.params.candidates for task in tasks) + 1
+        found = iter(self.search.search(tenant, collection, probes, count))
+        unknown: list[UnmatchedFace] = []
+        answers: list[tuple[Task, list[DetectedFace]]] = []
+        for task in tasks:
+            faces = list(task.faces)
+            for (number, _), vector in zip(task.picked, task.vectors, strict=True):
+                faces[number] = self._described(task, number, next(found))
+                if faces[number].match is None:
+                    unknown.append(self._unmatched(task, faces[number], vector))
+            answers.append((task, faces))
+        # Before the result exists: nobody may learn of a req_id that is not kept.
+        if unknown:
+            self._making_collection(
+                tenant, collection, lambda: self.gallery.remember_unmatched(unknown)
+            )
+        for task, faces in answers:
+            task.faces = tuple(faces)
+
+    def _described(self, task: Task, number: int, hits: Sequence[Hit]) -> DetectedFace:
+        candidates = task.request.params.candidates
+        match, others = decide(
+            hits[: candidates + 1], self.search.names, self._threshold(task), candidates
+        )
+        unknown = match is None
+        return task.faces[number].model_copy(
+            update={
+                "match": match,
+                "candidates": others,
+                "req_id": derived_id(task.job.job_id, f"face-{number}") if unknown else None,
+                "req_id_expires_at": self.clock() + self.unmatched_for if unknown else None,
+            }
+        )
+
+    def _unmatched(self, task: Task, face: DetectedFace, vector: FloatArray) -> UnmatchedFace:
+        assert face.req_id is not None
+        assert face.req_id_expires_at is not None
+        return UnmatchedFace(
+            req_id=face.req_id,
+            tenant=task.request.tenant,
+            collection=task.request.collection,
+            job_id=task.job.job_id,
+            embedding=vector,
+            model_tag=self.model_tag,
+            expires_at=face.req_id_expires_at,
+            box=face.box,
+            quality=face.quality,
+        )
+
+    def _enroll(self, task: Task) -> None:
+        request, params = task.request, task.request.params
+        person = params.person_id or _new_person(params.person_name or "")
+        [(_, face)] = task.picked
+        task.enrolment = self._making_collection(
+            request.tenant,
+            request.collection,
+            lambda: self.gallery.enroll_face(
+                job_id=task.job.job_id,
+                tenant=request.tenant,
+                collection=request.collection,
+                person=person,
+                embedding=task.vectors[0],
+                model_tag=self.model_tag,
+                quality=face.quality,
+            ),
+        )
+
+    def _verify(self, task: Task) -> None:
+        similarity = float(np.max(self._claimed(task.request) @ task.vectors[0]))
+        threshold = self._threshold(task)
+        task.verification = Verification(
+            same_person=similarity >= threshold,
+            similarity=round(similarity, 4),
+            threshold=threshold,
+        )
+
+    def _making_collection(
+        self, tenant: str, collection: str, write: Callable[[], _Stored]
+    ) -> _Stored:
+        """Write to the gallery; make the job's collection when that is what is missing.
+
+        So a collection begins with the first photo that is sent to it.
+        """
+        try:
+            return write()
+        except FacesError as error:
+            if error.code is not ErrorCode.UNKNOWN_COLLECTION:
+                raise
+        self.gallery.ensure_collection(tenant, collection)
+        return write()
+
+    def _claimed(self, request: JobRequest) -> FloatArray:
+        """Return (n, 512) vectors, n at least 1, of whom the face should be."""
+        params = request.params
+        if params.req_id is not None:
+            return self.gallery.unmatched_embedding(
+                request.tenant, request.collection, params.req_id, self.model_tag
+            )[np.newaxis]
+        assert params.person_id is not None
+        vectors = self.gallery.person_embeddings(
+            request.tenant, request.collection, params.person_id, self.model_tag
+        )
+        if len(vectors) == 0:
+            raise PhotoError(
+                ErrorCode.UNKNOWN_FACE,
+                "This person has no face to compare with; enrol a photo of the person first.",
+            )
+        return vectors
+
+    def _threshold(self, task: Task) -> float:
+        asked = task.request.params.threshold
+        return self.threshold if asked is None else asked
+
+
+def _scope(task: Task) -> tuple[str, str]:
+    return task.request.tenant, task.request.collection
+
+
+def _new_person(name: str) -> NewPerson:
+    try:
+        return NewPerson(name=name)
+    except ValidationError:
+        raise InvalidInput(
+            "params.person_name", "The person's name must hold visible text."
+        ) from None
