@@ -112,7 +112,14 @@ def rivals(faces: Sequence[Face], chosen: Face) -> int:
 
 
 def embed_faces(embedder: Embedder, faces: Sequence[Face], profile: Profile = PLAIN) -> FloatArray:
-    """Return (n, 512) float32 rows of unit length for n faces.
+    """Return (n, 512) float32 rows of unit length for n faces; see `embed_and_score`."""
+    return embed_and_score(embedder, faces, profile)[0]
+
+
+def embed_and_score(
+    embedder: Embedder, faces: Sequence[Face], profile: Profile
+) -> tuple[FloatArray, list[FaceQuality]]:
+    """Return (n, 512) float32 rows of unit length for n faces, and each one's whole quality.
 
     Parameters
     ----------
@@ -124,13 +131,19 @@ def embed_faces(embedder: Embedder, faces: Sequence[Face], profile: Profile = PL
         When the network gives something else; such vectors must not reach the gallery.
     """
     if not faces:
-        return np.empty((0, EMBEDDING_SIZE), dtype=np.float32)
+        return np.empty((0, EMBEDDING_SIZE), dtype=np.float32), []
     crops = [view for face in faces for view in face.views]
     vectors = embedder.embed(crops)
     lengths = np.linalg.norm(vectors, axis=1)
     if vectors.shape != (len(crops), EMBEDDING_SIZE) or not np.allclose(lengths, 1, atol=1e-3):
         raise RuntimeError("the embedding network gave no unit vectors")
-    return profile.fuse(vectors.reshape(len(faces), len(profile.views), EMBEDDING_SIZE))
+    views = vectors.reshape(len(faces), len(profile.views), EMBEDDING_SIZE)
+    scores = profile.scores(views)
+    qualities = [
+        face.quality.model_copy(update={"score": score})
+        for face, score in zip(faces, scores, strict=True)
+    ]
+    return profile.fuse(views), qualities
 
 
 def _area(box: Box) -> int:

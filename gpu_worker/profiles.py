@@ -12,6 +12,7 @@ import numpy as np
 
 from faces.contracts.results import ModelInfo
 from gpu_worker.backends.base import Detection, FloatArray, RgbImage
+from gpu_worker.calibration import load_calibration, load_centre
 from gpu_worker.crop import CROP_VERSION, MARGIN_PX, crop_aligned, crop_face, crop_upright
 
 
@@ -60,14 +61,14 @@ class Profile:
     ----------
     crop_version : stands in the tag of the vectors; a change of anything below needs another.
     views : at least one.
-    centre : (512,) mean of the fused unit vectors of many people, or None. It is taken
+    centred : whether the mean vector of many people (`gpu_worker.calibration`) is taken
         away: what all faces have in common says nothing about who it is.
     """
 
     name: str
     crop_version: str
     views: tuple[View, ...]
-    centre: FloatArray | None = None
+    centred: bool = False
 
     def crops(self, image: RgbImage, detection: Detection) -> tuple[RgbImage, ...]:
         """Return one (160, 160, 3) uint8 RGB crop a view.
@@ -88,7 +89,32 @@ class Profile:
         (n, 512) float32.
         """
         fused = _unit(vectors.sum(axis=1, dtype=np.float32))
-        return fused if self.centre is None else _unit(fused - self.centre)
+        return _unit(fused - load_centre(self.crop_version)) if self.centred else fused
+
+    def agreement(self, vectors: FloatArray) -> FloatArray:
+        """Return (n,) how alike the views of each face are: 1 where they are the same.
+
+        A face that the network sees otherwise when it is cut otherwise is one that it does
+        not know well (compare Terhörst et al. 2020, "SER-FIQ").
+
+        Parameters
+        ----------
+        vectors : as for `fuse`.
+        """
+        agreement: FloatArray = np.linalg.norm(vectors.mean(axis=1), axis=1)
+        return agreement
+
+    def scores(self, vectors: FloatArray) -> list[float | None]:
+        """Return the quality score of each face, 0 to 100; None where there is one view only.
+
+        Parameters
+        ----------
+        vectors : as for `fuse`.
+        """
+        if len(self.views) == 1:
+            return [None] * len(vectors)
+        calibration = load_calibration(self.crop_version)
+        return [calibration.quality_score(float(each)) for each in self.agreement(vectors)]
 
     def model(self, network: ModelInfo) -> ModelInfo:
         """Return the name of vectors that `network` makes through this profile."""
@@ -96,7 +122,29 @@ class Profile:
 
 
 PLAIN = Profile("plain", CROP_VERSION, (View(),))
-"""One view, nothing done afterwards: what the faster profiles are compared with."""
+"""One view, nothing done afterwards: what the others are compared with."""
+
+DEFAULT = Profile(
+    "default",
+    "mtcnn-160-box-upright-v2",
+    (View(), View(Cut.UPRIGHT, mirrored=True)),
+    centred=True,
+)
+"""The most accurate within 1.5 times the work of `PLAIN` (`benchmarks.accuracy.ablation`)."""
+
+ACCURATE = Profile(
+    "accurate",
+    "mtcnn-160-four-views-v2",
+    (
+        View(),
+        View(Cut.UPRIGHT, mirrored=True),
+        View(margin=14, mirrored=True),
+        View(Cut.ALIGNED),
+    ),
+    centred=True,
+)
+
+PROFILES = {profile.name: profile for profile in (PLAIN, DEFAULT, ACCURATE)}
 
 
 def _unit(vectors: FloatArray) -> FloatArray:
