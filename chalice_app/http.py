@@ -23,8 +23,9 @@ from pydantic import BaseModel
 
 from chalice_app import dependencies
 from chalice_app.auth import NOBODY, authenticate
+from chalice_app.forms import MULTIPART, parse_form
 from chalice_app.observability import flush_metrics, logger, metrics, trace
-from chalice_app.registry import JSON, Call, Operation, media_type
+from chalice_app.registry import JSON, Call, Operation, Refusal, media_type
 from chalice_app.validation import parse_json_object, validate
 from faces.contracts.errors import ErrorCode, FacesError, TooManyRequests
 from faces.contracts.ids import new_id
@@ -64,7 +65,10 @@ def bind(blueprint: Blueprint, operations: Iterable[Operation]) -> None:
             operation.path,
             methods=[operation.method],
             name=operation.name,
-            content_types=[operation.consumes] if operation.body is not None else [],
+            # Chalice would answer another type in its own form.
+            content_types=list(operation.consumes)
+            if operation.body is not None and operation.refusal is None
+            else [],
         )(_view(blueprint, operation))
 
 
@@ -73,9 +77,20 @@ def _view(blueprint: Blueprint, operation: Operation) -> View:
         try:
             return _carry_out(operation, blueprint.current_request, values)
         except Exception as error:
+            if operation.refusal is not None:
+                return _refused(operation.refusal, error, blueprint.current_request)
             raise ViewFailed from error
 
     return view
+
+
+def _refused(refusal: Refusal, cause: Exception, request: Request) -> Response:
+    error = _known(cause)
+    made = _render(error, _request_id(request))
+    made.status_code = refusal.status(error.code)
+    made.headers["Content-Type"] = refusal.media_type
+    made.body = refusal.body(error, _request_id(request)).model_dump_json(exclude_none=True)
+    return made
 
 
 def _carry_out(operation: Operation, request: Request, values: dict[str, str]) -> Response:
@@ -90,22 +105,36 @@ def _carry_out(operation: Operation, request: Request, values: dict[str, str]) -
     if operation.query is not None:
         asked: Mapping[str, str] = request.query_params or {}
         given["query"] = validate(operation.query, {k: v for k, v in asked.items() if v})
-    if operation.body is not None and operation.consumes == JSON:
-        given["body"] = validate(operation.body, parse_json_object(request.raw_body))
+    if operation.body is not None:
+        given["body"] = validate(operation.body, _body(operation, request))
     call = Call(request, context, caller)
     answered = operation.handler(call, **given)
     headers: dict[str, str | list[str]] = {"Content-Type": media_type(operation), **call.headers}
+    status = operation.status
     if isinstance(answered, BaseModel):
+        if type(answered) in operation.also:
+            status, headers["Content-Type"] = operation.also[type(answered)], JSON
         # Fields without a value are left out.
         answered = answered.model_dump_json(exclude_none=True)
     elif isinstance(answered, bytes):
         answered = answered.decode()
-    return Response(answered, headers, operation.status)
+    return Response(answered, headers, status)
+
+
+def _body(operation: Operation, request: Request) -> Mapping[str, Any]:
+    content_type = request.headers.get("content-type", "")
+    if MULTIPART in operation.consumes and (
+        JSON not in operation.consumes or content_type.lower().startswith(MULTIPART)
+    ):
+        raw = request.raw_body
+        return parse_form(content_type, raw.encode() if isinstance(raw, str) else raw)
+    return parse_json_object(request.raw_body)
 
 
 def install(app: Chalice) -> None:
     """Add the middleware and the CORS rules; before any blueprint is registered."""
     app.api.cors = CORS
+    app.api.binary_types.append(MULTIPART)
     if trace is not None:
         app.register_middleware(ConvertToMiddleware(trace), "http")
     app.register_middleware(_handle, "http")
@@ -183,12 +212,17 @@ def _as_problem(response: Response, request_id: str) -> Response:
 
 
 def _problem(error: BaseException | None, request_id: str) -> Response:
+    return _render(_known(error), request_id)
+
+
+def _known(error: BaseException | None) -> FacesError:
+    """Log an error and return it as the client gets it."""
     if isinstance(error, FacesError):
         logger.info("refused", code=error.code.value, field=error.field, detail=error.detail)
-        return _render(error, request_id)
+        return error
     # The stack goes to the log; the client gets the id by which it is found there.
     logger.error("unexpected error", exc_info=error)
-    return _render(FacesError(ErrorCode.INTERNAL), request_id)
+    return FacesError(ErrorCode.INTERNAL)
 
 
 def _render(error: FacesError, request_id: str) -> Response:

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from chalice_app.registry import Operation, media_type
+from chalice_app.registry import JSON, Operation, media_type
 from faces.contracts.errors import CATALOGUE, ErrorCode, Problem
 from faces.contracts.version import CODE_VERSION
 
@@ -53,9 +53,11 @@ def make_document(operations: Iterable[Operation], base_url: str) -> dict[str, A
         paths[operation.path][operation.method.lower()] = _describe(operation)
         models |= {
             model
-            for model in (operation.body, operation.answer)
+            for model in (operation.body, operation.answer, *operation.also)
             if model is not None and issubclass(model, BaseModel)
         }
+        if operation.refusal is not None:
+            models.add(operation.refusal.model)
     _, schemas = models_json_schema(
         # As they are read: a field with a default may be left out of an answer too.
         [(model, "validation") for model in sorted(models, key=lambda model: model.__name__)],
@@ -97,13 +99,19 @@ def _describe(operation: Operation) -> dict[str, Any]:
         "summary": operation.summary.rstrip("."),
         "description": _description(operation),
         "parameters": [*_in_path(operation), *_in_query(operation)],
-        "responses": {str(operation.status): _answer(operation), **_errors(operation)},
+        "responses": {
+            str(operation.status): _answer(operation),
+            **{str(status): _document(model) for model, status in operation.also.items()},
+            **_errors(operation),
+        },
         "security": [] if operation.scopes is None else [{"key": []}],
     }
     if operation.body is not None:
         described["requestBody"] = {
             "required": True,
-            "content": {operation.consumes: {"schema": _reference(operation.body)}},
+            "content": {
+                media: {"schema": _reference(operation.body)} for media in operation.consumes
+            },
         }
     return described
 
@@ -156,21 +164,35 @@ def _answer(operation: Operation) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "string" if operation.answer is str else "object"}
     if issubclass(operation.answer, BaseModel):
         schema = _reference(operation.answer)
+    return _described_answer(media_type(operation), schema)
+
+
+def _document(model: type[BaseModel]) -> dict[str, Any]:
+    return _described_answer(JSON, _reference(model))
+
+
+def _described_answer(media: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {
         "description": "Done",
         "headers": {"X-Request-Id": {"schema": {"type": "string"}}},
-        "content": {media_type(operation): {"schema": schema}},
+        "content": {media: {"schema": schema}},
     }
 
 
 def _errors(operation: Operation) -> dict[str, Any]:
     by_status: dict[int, list[ErrorCode]] = defaultdict(list)
+    refusal = operation.refusal
+    media = "application/problem+json"
+    model: type[BaseModel] = Problem
+    if refusal is not None:
+        media, model = refusal.media_type, refusal.model
     for code in error_codes(operation):
-        by_status[CATALOGUE[code].status].append(code)
+        status = CATALOGUE[code].status if refusal is None else refusal.status(code)
+        by_status[status].append(code)
     return {
         str(status): {
             "description": "\n".join(f"- `{code}`: {CATALOGUE[code].sentence}" for code in codes),
-            "content": {"application/problem+json": {"schema": _reference(Problem)}},
+            "content": {media: {"schema": _reference(model)}},
         }
         for status, codes in sorted(by_status.items())
     }

@@ -17,7 +17,7 @@ Nothing here knows Chalice.
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar, get_type_hints
 
@@ -25,7 +25,7 @@ from pydantic import BaseModel
 
 from chalice_app.auth import Caller
 from chalice_app.dependencies import Context
-from faces.contracts.errors import ErrorCode
+from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.keys import Scope
 
 JSON = "application/json"
@@ -81,7 +81,29 @@ class Call:
         return f"{scheme}://{headers.get('host', 'localhost')}{stage}"
 
 
-@dataclass(frozen=True)
+class Refusal(Protocol):
+    """Answers errors in a form of its own.
+
+    Attributes
+    ----------
+    model : of the answer.
+    media_type : of the answer.
+    """
+
+    @property
+    def model(self) -> type[BaseModel]: ...
+
+    @property
+    def media_type(self) -> str: ...
+
+    def status(self, code: ErrorCode) -> int:
+        """Return the status that a code is answered with."""
+
+    def body(self, error: FacesError, request_id: str) -> BaseModel:
+        """Return the answer's body."""
+
+
+@dataclass(frozen=True, eq=False)
 class Operation:
     """One method of one address.
 
@@ -93,7 +115,9 @@ class Operation:
     errors : what it may answer beside what every operation may.
     query, body : models of the query and of the JSON body; None where there is none.
     answer : model of the answer; `str` for text, `bytes` for JSON that is ready to send.
-    consumes : media type of the body.
+    also : status of each further model that may be answered instead.
+    consumes : media types of the body, any of them.
+    refusal : how errors are answered where not as problem documents.
     """
 
     name: str
@@ -107,7 +131,9 @@ class Operation:
     query: type[BaseModel] | None
     body: type[BaseModel] | None
     answer: type[BaseModel] | type[str] | type[bytes]
-    consumes: str
+    also: Mapping[type[BaseModel], int]
+    consumes: tuple[str, ...]
+    refusal: "Refusal | None"
     summary: str
     description: str
 
@@ -133,9 +159,16 @@ class Area:
         scopes: Iterable[Scope] | None,
         status: int = 200,
         errors: Sequence[ErrorCode] = (),
-        consumes: str = JSON,
+        consumes: Sequence[str] = (JSON,),
+        answer: type[BaseModel] | type[str] | None = None,
+        also: Mapping[type[BaseModel], int] | None = None,
+        refusal: Refusal | None = None,
     ) -> Callable[[Handler], Handler]:
         """Declare the decorated handler as an operation.
+
+        Parameters
+        ----------
+        answer : what `Operation` says, where the annotation names several models.
 
         Raises
         ------
@@ -153,7 +186,10 @@ class Area:
                     None if scopes is None else frozenset(scopes),
                     status,
                     tuple(errors),
-                    consumes,
+                    tuple(consumes),
+                    answer,
+                    also or {},
+                    refusal,
                 )
             )
             return handler
@@ -169,7 +205,10 @@ def _declared(
     scopes: frozenset[Scope] | None,
     status: int,
     errors: tuple[ErrorCode, ...],
-    consumes: str,
+    consumes: tuple[str, ...],
+    given_answer: type[BaseModel] | type[str] | None,
+    also: Mapping[type[BaseModel], int],
+    refusal: Refusal | None,
 ) -> Operation:
     name = handler.__name__
     hints = get_type_hints(handler)
@@ -180,7 +219,7 @@ def _declared(
     summary, _, rest = inspect.cleandoc(handler.__doc__ or "").partition("\n\n")
     if not summary:
         raise TypeError(f"{name}: a docstring is needed, it is the public description")
-    answer = hints["return"]
+    answer = given_answer or hints["return"]
     if not isinstance(answer, type):
         raise TypeError(f"{name}: the answer must be one model")
     return Operation(
@@ -195,7 +234,9 @@ def _declared(
         query=hints.get("query"),
         body=hints.get("body"),
         answer=answer,
+        also=also,
         consumes=consumes,
+        refusal=refusal,
         summary=" ".join(summary.split()),
         description=rest,
     )

@@ -73,8 +73,13 @@ def test_every_operation_says_what_it_takes_and_answers(
     query = set() if operation.query is None else set(operation.query.model_fields)
     assert named == {*operation.path_values, *query}
     assert ("requestBody" in described) is (operation.body is not None)
-    statuses = {str(CATALOGUE[code].status) for code in error_codes(operation)}
-    assert set(described["responses"]) == {str(operation.status), *statuses}
+    refusal = operation.refusal
+    refused = {
+        CATALOGUE[code].status if refusal is None else refusal.status(code)
+        for code in error_codes(operation)
+    }
+    statuses = {operation.status, *operation.also.values(), *refused}
+    assert set(described["responses"]) == {str(status) for status in statuses}
     assert bool(described["security"]) is (operation.scopes is not None)
 
 
@@ -95,7 +100,7 @@ def test_a_key_without_the_scope_is_refused(
 ) -> None:
     context.keys = FakeKeys({"their key": ("acme", "key-1", frozenset({scope}))})
     path = operation.path.replace("{", "").replace("}", "")
-    headers = {"Content-Type": operation.consumes} if operation.body is not None else {}
+    headers = {"Content-Type": operation.consumes[0]} if operation.body is not None else {}
     answer = call(operation.method, path, key="their key", headers=headers)
     assert operation.scopes is not None
     allowed = scope is Scope.ADMIN or scope in operation.scopes
