@@ -1,0 +1,257 @@
+"""The CPU backend against facenet-pytorch on real photos: same boxes, same people.
+
+MTCNN cuts its candidates out at whole pixels, so that an edge within rounding of one, such
+as 62.000008, is cut a pixel apart by two libraries that sum in another order (PyTorch
+itself gives 62.000137 there without oneDNN). A photo whose boxes differ passes only if the
+reference gives our boxes once its own edges are nudged by `NUDGE_PX`; such photos are
+counted, and may be no more than 1 %.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from faces.contracts.jobs import QualityFilter
+from faces.contracts.results import Box
+from gpu_worker.analysis import central_face, find_faces
+from gpu_worker.backends.base import (
+    Detection,
+    Detector,
+    Embedder,
+    FloatArray,
+    RgbImage,
+    SmallestFace,
+    min_face_px,
+)
+from gpu_worker.backends.converted import ensure_converted
+from gpu_worker.backends.cpu import OpenVinoDetector, OpenVinoEmbedder, Runtime
+from gpu_worker.backends.reference import FaceNetEmbedder, MtcnnDetector, set_threads
+from gpu_worker.backends.torchvision_shim import ensure_torchvision
+from gpu_worker.crop import clip_box
+from gpu_worker.weights import weights_path
+from tests.fixtures.photos import public_photo
+
+ensure_torchvision()
+
+from facenet_pytorch.models.utils import detect_face as published  # noqa: E402 - needs the shim
+
+pytestmark = [pytest.mark.weights]
+
+LFW_PHOTOS = 320
+NUDGE_PX = 2e-4
+MOST_TOSSES = 0.01
+THRESHOLD = 0.65
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Both backends, with the same search for small faces."""
+
+    reference: Detector
+    cpu: Detector
+
+    @classmethod
+    def of(cls, runtime: Runtime, smallest: SmallestFace) -> "Pair":
+        return cls(MtcnnDetector(smallest=smallest), OpenVinoDetector(runtime, smallest))
+
+
+@pytest.fixture(scope="module")
+def weights() -> Path:
+    path = weights_path(os.environ)
+    if not path.is_file():
+        pytest.skip(f"no FaceNet weights at {path}")
+    return path
+
+
+@pytest.fixture(scope="module")
+def runtime(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
+    before = torch.get_num_threads()
+    set_threads(1)
+    yield Runtime(ensure_converted(weights, tmp_path_factory.mktemp("cache")), threads=1)
+    set_threads(before)
+
+
+@pytest.fixture(scope="module")
+def pair(runtime: Runtime) -> Pair:
+    return Pair.of(runtime, min_face_px)
+
+
+@pytest.fixture(scope="module")
+def reference_embedder(weights: Path) -> FaceNetEmbedder:
+    return FaceNetEmbedder(weights)
+
+
+@pytest.fixture(scope="module")
+def data() -> Path:
+    folder = os.environ.get("FACES_TEST_DATA")
+    if not folder:
+        pytest.skip("FACES_TEST_DATA is not set: no photos of several people")
+    return Path(folder)
+
+
+@pytest.fixture(scope="module")
+def lfw(data: Path) -> list[Path]:
+    """Return photos of many people, two of each where there are two, evenly over the alphabet."""
+    people = sorted((data / "lfw-dev" / "images").iterdir())
+    several = [photos for person in people if len(photos := sorted(person.iterdir())) > 1]
+    step = max(1, len(several) * 2 // LFW_PHOTOS)
+    return [photo for photos in several[::step] for photo in photos[:2]][:LFW_PHOTOS]
+
+
+def read(path: Path) -> RgbImage:
+    return np.array(Image.open(path).convert("RGB"))
+
+
+@dataclass
+class Tally:
+    """How many photos were compared, and on which the reference hangs on its rounding."""
+
+    photos: int = 0
+    tosses: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def tally() -> Iterator[Tally]:
+    counted = Tally()
+    yield counted
+    print(f"{counted.photos} photos compared, tosses: {counted.tosses}")  # noqa: T201
+    assert len(counted.tosses) <= max(1, MOST_TOSSES * counted.photos)
+
+
+def boxes_of(image: RgbImage, faces: Sequence[Detection]) -> list[tuple[Box | None, list[float]]]:
+    return [(clip_box(image, face.box), np.trunc(face.box).tolist()) for face in faces]
+
+
+def nudged(image: RgbImage, reference: Detector, by: float) -> list[Detection]:
+    """Return what the reference finds when all edges that it cuts at are moved a little."""
+    pad = published.pad
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(published, "pad", lambda boxes, w, h: pad(boxes + by, w, h))
+        return reference.detect([image])[0]
+
+
+def assert_same(image: RgbImage, pair: Pair, name: str, tally: Tally) -> list[Detection]:
+    """Compare what both find; return the faces."""
+    [expected], [found] = pair.reference.detect([image]), pair.cpu.detect([image])
+    tally.photos += 1
+    boxes = boxes_of(image, found)
+    if boxes != boxes_of(image, expected):
+        for by in (NUDGE_PX, -NUDGE_PX):
+            expected = nudged(image, pair.reference, by)
+            if boxes == boxes_of(image, expected):
+                tally.tosses.append(name)
+                break
+    assert boxes == boxes_of(image, expected), name
+    for face, known in zip(found, expected, strict=True):
+        assert np.abs(face.landmarks - known.landmarks).max() < 0.01, name
+        assert face.confidence == pytest.approx(known.confidence, abs=1e-4), name
+    return found
+
+
+def cosines(some: FloatArray, others: FloatArray) -> FloatArray:
+    products: FloatArray = (some * others).sum(axis=1)
+    return products
+
+
+@pytest.mark.data
+@pytest.mark.timeout(600)
+def test_lfw_gives_the_same_boxes_vectors_and_answers(
+    lfw: list[Path],
+    pair: Pair,
+    runtime: Runtime,
+    reference_embedder: FaceNetEmbedder,
+    tally: Tally,
+) -> None:
+    crops = []
+    for path in lfw:
+        image = read(path)
+        faces = find_faces(image, assert_same(image, pair, path.name, tally), QualityFilter.NONE)
+        crops.append(central_face(faces, image).views[0])
+    assert len(crops) >= 300
+    expected = reference_embedder.embed(crops)
+    for precision, least in (("f32", 0.9999), ("bf16", 0.998)):
+        if precision == "bf16" and runtime.best_precision() != "bf16":
+            continue
+        embedder: Embedder = OpenVinoEmbedder(runtime, "bf16" if precision == "bf16" else "f32")
+        vectors = embedder.embed(crops)
+        assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-5
+        assert cosines(vectors, expected).min() >= least
+        assert_same_answers(vectors, expected, exact=precision == "f32")
+
+
+def assert_same_answers(vectors: FloatArray, expected: FloatArray, *, exact: bool) -> None:
+    """Enrol each person's first photo, identify with the second."""
+    known, probes = expected[::2], expected[1::2]
+    similarities = probes @ known.T
+    own = vectors[1::2] @ vectors[::2].T
+    best, others = similarities.argmax(axis=1), own.argmax(axis=1)
+    accepted = similarities.max(axis=1) >= THRESHOLD
+    # Who is nearest may only differ between people of whom none is accepted.
+    assert np.array_equal(best[accepted], others[accepted])
+    flipped = accepted != (own.max(axis=1) >= THRESHOLD)
+    # bfloat16 may move a similarity over the threshold that lies on it, as any change can.
+    close = np.abs(similarities.max(axis=1) - THRESHOLD) < (1e-4 if exact else 0.01)
+    assert not (flipped & ~close).any()
+
+
+SIZES = (64, 100, 160, 250, 480, 719, 1080)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    "name",
+    [
+        "angelina_jolie.jpg",
+        "bradley_cooper_face.png",
+        "kate_siegel.jpg",
+        "multiface.jpg",
+        "paul_rudd.jpg",
+    ],
+)
+def test_photos_of_all_sizes_give_the_same_boxes(
+    data: Path, pair: Pair, name: str, tally: Tally
+) -> None:
+    image = Image.open(data / "photos" / name).convert("RGB")
+    faces = 0
+    for side in (*SIZES, max(image.size)):
+        scale = side / max(image.size)
+        size = (round(image.width * scale), round(image.height * scale))
+        resized = np.array(image.resize(size))
+        faces += len(assert_same(resized, pair, f"{name} at {size[0]} x {size[1]}", tally))
+    assert faces > len(SIZES) / 2
+
+
+@pytest.mark.data
+def test_12_megapixels_searched_for_20_px_faces_give_the_same_boxes(
+    data: Path, runtime: Runtime, tally: Tally
+) -> None:
+    group = Image.open(data / "photos" / "multiface.jpg").convert("RGB").resize((4000, 3000))
+    assert len(assert_same(np.array(group), Pair.of(runtime, lambda *_: 20.0), "group", tally)) >= 3
+
+
+@pytest.mark.parametrize("name", ["astronaut", "coffee", "cat", "rocket"])
+def test_public_photos_give_the_same_boxes(pair: Pair, name: str, tally: Tally) -> None:
+    image = public_photo(name)
+    for part in (image, image[1:, :-1], image[:301, 50:]):
+        assert_same(np.ascontiguousarray(part), pair, name, tally)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (19, 400), (20, 20), (20, 1500), (21, 37), (1500, 40)])
+def test_odd_sizes(pair: Pair, shape: tuple[int, int], tally: Tally) -> None:
+    noise = np.random.default_rng(1).integers(0, 255, (*shape, 3), dtype=np.uint8)
+    assert_same(noise, pair, str(shape), tally)
+
+
+def test_vectors_do_not_depend_on_the_batch(runtime: Runtime) -> None:
+    crops = list(np.random.default_rng(2).integers(0, 255, (19, 160, 160, 3), dtype=np.uint8))
+    embedder = OpenVinoEmbedder(runtime, "f32")
+    together = embedder.embed(crops)
+    assert together.shape == (19, 512)
+    assert cosines(embedder.embed(crops[17:]), together[17:]).min() > 0.9999
+    assert embedder.embed([]).shape == (0, 512)
