@@ -12,6 +12,7 @@ import boto3
 import numpy as np
 from botocore.config import Config
 
+from faces.cache.valkey import make_cache
 from faces.contracts.names import TAG_DRAIN
 from faces.contracts.settings import WorkerSettings
 from faces.gallery.database import KeptConnection
@@ -37,6 +38,7 @@ from gpu_worker.profiles import PLAIN
 from gpu_worker.publish import S3Results, SqsAnnouncer
 from gpu_worker.queue import SqsQueue
 from gpu_worker.receiver import Receiver
+from gpu_worker.remembering import CachedResults, fingerprint
 from gpu_worker.shutdown import Shutdown, watch
 from gpu_worker.stages.announce import Announce
 from gpu_worker.stages.match import Match
@@ -94,13 +96,15 @@ def assemble(settings: WorkerSettings, weights: Path) -> Iterator[Worker]:
     profile = PLAIN
     tag = profile.model(embedder.model).tag
     index = GalleryIndex(gallery, tag)
+    cache = make_cache(settings.cache_url, settings.stack, settings.cache_seconds)
+    mark = fingerprint(profile.model(embedder.model), settings.match_threshold)
     breakers = Breakers.make()
     heartbeat = Heartbeat(queue, settings.visibility_seconds, settings.hold_seconds, _give_up)
     metrics = Metrics(settings.stack, settings.worker_id, breakers.all(), _print)
     hands = Hands(queue, heartbeat, settings.in_hand, breakers.all(), on_end=metrics.ended)
     parts = Parts(
         uploads=S3Uploads(s3, names.in_bucket, settings.max_upload_bytes),
-        results=S3Results(s3, names.out_bucket),
+        results=CachedResults(S3Results(s3, names.out_bucket), cache, mark),
         detector=detector,
         embedder=embedder,
         profile=profile,
@@ -138,6 +142,7 @@ def assemble(settings: WorkerSettings, weights: Path) -> Iterator[Worker]:
         for _ in range(settings.receivers)
     ]
     pace = Pace(settings.idle_seconds, settings.drain_seconds, settings.metrics_seconds)
+    cache.work_as(mark)
     log.info("worker is ready", extra={"model": tag, "device": str(device)})
     try:
         yield Worker(

@@ -82,7 +82,7 @@ def test_any_bytes_are_a_form_or_refused(body: bytes, head: bytes) -> None:
         try:
             parse_form(TYPE, sent)
         except FacesError as error:
-            assert error.code is ErrorCode.INVALID_REQUEST
+            assert error.code is ErrorCode.INVALID_REQUEST  # noqa: PT017
 
 
 @settings(max_examples=50, deadline=None)
