@@ -14,6 +14,7 @@ from gpu_worker.backends.base import (
     FloatArray,
     RgbImage,
 )
+from gpu_worker.calibration import load_calibration
 from gpu_worker.crop import clip_box
 from gpu_worker.profiles import PLAIN, Profile
 from gpu_worker.quality import measure, poor_reasons
@@ -138,11 +139,15 @@ def embed_and_score(
     if vectors.shape != (len(crops), EMBEDDING_SIZE) or not np.allclose(lengths, 1, atol=1e-3):
         raise RuntimeError("the embedding network gave no unit vectors")
     views = vectors.reshape(len(faces), len(profile.views), EMBEDDING_SIZE)
-    scores = profile.scores(views)
-    qualities = [
-        face.quality.model_copy(update={"score": score})
-        for face, score in zip(faces, scores, strict=True)
-    ]
+    qualities = [face.quality for face in faces]
+    if len(profile.views) > 1:
+        calibration = load_calibration(profile.crop_version)
+        qualities = [
+            quality.model_copy(
+                update={"score": calibration.quality_score(float(agreement), quality.pose.pitch)}
+            )
+            for quality, agreement in zip(qualities, profile.agreement(views), strict=True)
+        ]
     return profile.fuse(views), qualities
 
 

@@ -39,8 +39,8 @@ class CalibrationData(Document):
     tail : similarity that a share 10^-x of the comparisons between strangers reaches, by x =
         0, 0.25, 0.5, ... The last ones are extrapolated from `measured_to` on.
     measured_to : x up to which the tail was counted.
-    agreement : percentiles 0 to 100 of how well the views of a face agree; empty where there
-        is one view.
+    agreement, pitch : percentiles 0 to 100 of how well the views of a face agree, and of the
+        pitch in degrees; empty where there is one view.
     slope, offset : of the logarithm of the likelihood ratio, slope * similarity + offset.
     """
 
@@ -54,6 +54,7 @@ class CalibrationData(Document):
     slope: float
     offset: float
     agreement: tuple[float, ...] = ()
+    pitch: tuple[float, ...] = ()
 
 
 TAIL_STEP = 0.25
@@ -90,15 +91,23 @@ class Calibration:
         """The cosine at which two faces are as likely one person's as two people's."""
         return -self.data.offset / self.data.slope
 
-    def quality_score(self, agreement: float) -> float | None:
-        """Return how many percent of the reference faces have views that agree less.
+    def quality_score(self, agreement: float, pitch: float) -> float | None:
+        """Return how many percent of the reference faces are worse; None for single views.
 
-        None where the profile has one view only.
+        A face is as good as the worse of two signs of trouble: views that do not agree, and
+        a head that looks down. Chosen by error versus reject among sharpness, brightness,
+        size, confidence, yaw, pitch and agreement, and sums of them.
+
+        Parameters
+        ----------
+        agreement : of the views, see `gpu_worker.profiles.Profile.agreement`.
+        pitch : in degrees, positive upwards.
         """
         if not self.data.agreement:
             return None
-        percent = np.linspace(0, 100, len(self.data.agreement))
-        return round(float(np.interp(agreement, self.data.agreement, percent)), 1)
+        return round(
+            min(_percent(agreement, self.data.agreement), _percent(pitch, self.data.pitch)), 1
+        )
 
     def match_probabilities(self, similarities: list[float], faces: int) -> list[float]:
         """Return how likely the face is each of the nearest people's.
@@ -118,6 +127,10 @@ class Calibration:
 
     def _log_ratio(self, similarity: float) -> float:
         return min(700.0, max(-700.0, self.data.slope * similarity + self.data.offset))
+
+
+def _percent(value: float, percentiles: tuple[float, ...]) -> float:
+    return float(np.interp(value, percentiles, np.linspace(0, 100, len(percentiles))))
 
 
 def calibration_path(crop_version: str) -> Path:

@@ -20,7 +20,6 @@ CROP_PX = 160
 MARGIN_PX = 32
 """How many of the crop's pixels lie outside the box, in each direction, both sides together."""
 
-_SAMPLES = 2
 _Matrix = NDArray[np.float64]
 
 # Landmarks of a frontal head in eye distances, mean of LFW (folds 1 and 2), made symmetric.
@@ -128,21 +127,20 @@ def _warp(image: RgbImage, matrix: _Matrix, origin: _Matrix) -> RgbImage:
     high = np.ceil((corners + origin[:, None]).max(axis=1)).astype(int) + 1
     part = Image.fromarray(_with_edges(image, low, high))
     size = high - low
-    # Two samples a pixel of the crop, averaged below.
-    step = math.sqrt(abs(float(np.linalg.det(matrix)))) / _SAMPLES
-    small = np.maximum(np.round(size / max(step, 1.0)), 1).astype(int)
+    step = max(1.0, math.sqrt(abs(float(np.linalg.det(matrix)))))
+    small = np.maximum(np.round(size / step), 1).astype(int)
     if step > 1:
         part = part.resize((int(small[0]), int(small[1])), Image.Resampling.BILINEAR)
-    scale = (small / size)[:, None]
-    linear = matrix * scale / _SAMPLES
-    shift = (origin - low) * scale[:, 0]
-    fine = part.transform(
-        (CROP_PX * _SAMPLES, CROP_PX * _SAMPLES),
+    scale = small / size
+    linear = matrix * scale[:, None]
+    shift = (origin - low) * scale
+    crop = part.transform(
+        (CROP_PX, CROP_PX),
         Image.Transform.AFFINE,
         (linear[0, 0], linear[0, 1], shift[0], linear[1, 0], linear[1, 1], shift[1]),
         resample=Image.Resampling.BILINEAR,
     )
-    return np.asarray(fine.reduce(_SAMPLES))
+    return np.asarray(crop)
 
 
 def _with_edges(image: RgbImage, low: NDArray[np.int_], high: NDArray[np.int_]) -> RgbImage:

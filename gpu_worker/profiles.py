@@ -12,7 +12,7 @@ import numpy as np
 
 from faces.contracts.results import ModelInfo
 from gpu_worker.backends.base import Detection, FloatArray, RgbImage
-from gpu_worker.calibration import load_calibration, load_centre
+from gpu_worker.calibration import load_centre
 from gpu_worker.crop import CROP_VERSION, MARGIN_PX, crop_aligned, crop_face, crop_upright
 
 
@@ -103,18 +103,6 @@ class Profile:
         """
         agreement: FloatArray = np.linalg.norm(vectors.mean(axis=1), axis=1)
         return agreement
-
-    def scores(self, vectors: FloatArray) -> list[float | None]:
-        """Return the quality score of each face, 0 to 100; None where there is one view only.
-
-        Parameters
-        ----------
-        vectors : as for `fuse`.
-        """
-        if len(self.views) == 1:
-            return [None] * len(vectors)
-        calibration = load_calibration(self.crop_version)
-        return [calibration.quality_score(float(each)) for each in self.agreement(vectors)]
 
     def model(self, network: ModelInfo) -> ModelInfo:
         """Return the name of vectors that `network` makes through this profile."""

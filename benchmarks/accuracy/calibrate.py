@@ -41,7 +41,11 @@ def main(arguments: list[str]) -> int:
     for profile in profiles:
         faces = fused(records, data, profile)
         agreement = profile.agreement(stacked(records, profile.views)[faces.found])
-        made = calibrate(profile, data, faces, agreement)
+        pitch = np.array([r.quality.pose.pitch for r in records if r.quality], dtype=np.float32)
+        made = calibrate(profile, data, faces)
+        if len(profile.views) > 1:
+            signs = {"agreement": _percentiles(agreement), "pitch": _percentiles(pitch)}
+            made = made.model_copy(update=signs)
         path = calibration_path(profile.crop_version)
         path.parent.mkdir(exist_ok=True)
         path.write_text(made.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -49,15 +53,12 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def calibrate(
-    profile: Profile, data: Dataset, faces: Faces, agreement: FloatArray
-) -> CalibrationData:
+def calibrate(profile: Profile, data: Dataset, faces: Faces) -> CalibrationData:
     """Return what the profile's similarities mean.
 
     Parameters
     ----------
     faces : with vectors as the profile gives them before anything is taken away.
-    agreement : (n,) of the faces' views.
     """
     parts = [compare_all(part) for part in halves(data, faces, centred=profile.centred)]
     strangers = sum(part.strangers for part in parts)
@@ -81,7 +82,6 @@ def calibrate(
         measured_to=measured_to,
         slope=round(slope, 3),
         offset=round(offset, 3),
-        agreement=_percentiles(agreement) if len(profile.views) > 1 else (),
     )
 
 

@@ -39,7 +39,7 @@ from gpu_worker.photos import decode
 from gpu_worker.profiles import Profile
 
 _CHUNK = 24
-_FORMAT = 3
+_FORMAT = 4
 """Of the records; another number makes all be measured anew."""
 
 _TYPES = {".png": ContentType.PNG, ".webp": ContentType.WEBP}

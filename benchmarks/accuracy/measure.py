@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -119,9 +120,7 @@ def groups(
     threshold = comparisons.threshold(_GROUP_FAR)
     made = {}
     for low, high in bounds:
-        hits, total = _pairs_within(
-            faces, values, threshold, lambda a, b: low <= worse(a, b) < high
-        )
+        hits, total = _pairs_within(faces, values, threshold, partial(_between, worse, low, high))
         if total:
             made[f"{low:g} to {high:g}" if high < 10_000 else f"from {low:g}"] = wilson(hits, total)
     return made
