@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from faces.contracts.errors import TransientError
 from faces.contracts.settings import SettingsError, WorkerSettings
 from gpu_worker.backends.base import ModelUnusableError
+from gpu_worker.backends.choice import Backend, choose_here, load, prepare
+from gpu_worker.backends.converted import cache_folder
 from gpu_worker.weights import ensure_weights, weights_path
 
 log = logging.getLogger("gpu_worker")
@@ -30,17 +32,31 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         action="store_true",
         help="only see to it that the model weights are there (download them if not)",
     )
+    parser.add_argument(
+        "--prepare",
+        action="store_true",
+        help="the same, and do what else a worker does at its first start on a machine",
+    )
     arguments = parser.parse_args(argv)
     try:
-        if arguments.check_weights:
-            ensure_weights(weights_path(environ))
+        cache = cache_folder(environ)
+        if arguments.check_weights or arguments.prepare:
+            weights = ensure_weights(weights_path(environ))
+            if arguments.prepare:
+                prepare(choose_here("auto"), weights, cache)
             return 0
         settings = WorkerSettings.load(environ)
+        choice = choose_here(settings.backend)
         weights = ensure_weights(weights_path(environ))
-        # Only now: importing torch takes seconds.
+        # Only now: what it imports takes a second, and wrong settings shall be told at once.
         from gpu_worker.assembly import assemble
 
-        with assemble(settings, weights) as worker:
+        def load_backend() -> Backend:
+            return load(
+                choice, weights, cache, threads=settings.threads, detection=settings.detection
+            )
+
+        with assemble(settings, load_backend) as worker:
             ending = worker.run()
     except ModelUnusableError as error:
         return _fail(error, EXIT_WEIGHTS)

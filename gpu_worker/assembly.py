@@ -6,10 +6,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import boto3
-import numpy as np
 from botocore.config import Config
 
 from faces.cache.valkey import make_cache
@@ -18,15 +16,8 @@ from faces.contracts.settings import WorkerSettings
 from faces.gallery.database import KeptConnection
 from faces.gallery.gallery import Gallery
 from gpu_worker.aws import aws_call
-from gpu_worker.backends.base import Detector, Embedder
-from gpu_worker.backends.reference import (
-    FaceNetEmbedder,
-    MtcnnDetector,
-    choose_device,
-    set_threads,
-)
+from gpu_worker.backends.choice import Backend
 from gpu_worker.coordinator import Coordinator
-from gpu_worker.crop import CROP_PX
 from gpu_worker.hands import Hands
 from gpu_worker.heartbeat import Heartbeat
 from gpu_worker.imds import InstanceMetadata, MetadataNotices
@@ -58,23 +49,24 @@ def utc_now() -> datetime:
 
 
 @contextmanager
-def assemble(settings: WorkerSettings, weights: Path) -> Iterator[Worker]:
+def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> Iterator[Worker]:
     """Hand out a warm worker that listens to signals; close what it opened at the end.
+
+    Parameters
+    ----------
+    load_backend : loads the networks, when logs and signals are set up.
 
     Raises
     ------
     ModelUnusableError
-        When the weights are damaged.
+        When the networks cannot be loaded.
     TransientError
         When the queues cannot be found.
     """
     set_up_logging(settings.log_level, stack=settings.stack, worker_id=settings.worker_id)
     shutdown = Shutdown()
     shutdown.install()
-    set_threads(settings.threads)
-    device = choose_device()
-    detector, embedder = MtcnnDetector(device), FaceNetEmbedder(weights, device)
-    warm_up(detector, embedder)
+    backend = load_backend()
 
     names = settings.names
     config = Config(
@@ -94,10 +86,10 @@ def assemble(settings: WorkerSettings, weights: Path) -> Iterator[Worker]:
     connection = KeptConnection(settings.database_url)
     gallery = Gallery(connection, utc_now)
     profile = PLAIN
-    tag = profile.model(embedder.model).tag
+    tag = profile.model(backend.embedder.model).tag
     index = GalleryIndex(gallery, tag)
     cache = make_cache(settings.cache_url, settings.stack, settings.cache_seconds)
-    mark = fingerprint(profile.model(embedder.model), settings.match_threshold)
+    mark = fingerprint(profile.model(backend.embedder.model), settings.match_threshold)
     breakers = Breakers.make()
     heartbeat = Heartbeat(queue, settings.visibility_seconds, settings.hold_seconds, _give_up)
     metrics = Metrics(settings.stack, settings.worker_id, breakers.all(), _print)
@@ -105,8 +97,8 @@ def assemble(settings: WorkerSettings, weights: Path) -> Iterator[Worker]:
     parts = Parts(
         uploads=S3Uploads(s3, names.in_bucket, settings.max_upload_bytes),
         results=CachedResults(S3Results(s3, names.out_bucket), cache, mark),
-        detector=detector,
-        embedder=embedder,
+        detector=backend.detector,
+        embedder=backend.embedder,
         profile=profile,
         match=Match(
             gallery=gallery,
@@ -143,7 +135,15 @@ def assemble(settings: WorkerSettings, weights: Path) -> Iterator[Worker]:
     ]
     pace = Pace(settings.idle_seconds, settings.drain_seconds, settings.metrics_seconds)
     cache.work_as(mark)
-    log.info("worker is ready", extra={"model": tag, "device": str(device)})
+    log.info(
+        "worker is ready",
+        extra={
+            "model": tag,
+            "backend": backend.choice.name,
+            "device": backend.device,
+            "because": backend.choice.reason,
+        },
+    )
     try:
         yield Worker(
             hands,
@@ -172,13 +172,6 @@ def _drain_watch(settings: WorkerSettings, shutdown: Shutdown) -> list[Callable[
 def _print(line: str) -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-def warm_up(detector: Detector, embedder: Embedder) -> None:
-    """Run both networks once: the first call allocates and chooses algorithms."""
-    blank = np.zeros((CROP_PX, CROP_PX, 3), dtype=np.uint8)
-    detector.detect([blank])
-    embedder.embed([blank])
 
 
 def _give_up() -> None:

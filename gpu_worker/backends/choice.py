@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from gpu_worker.backends.base import (
     Detector,
     Embedder,
@@ -16,6 +18,7 @@ from gpu_worker.backends.base import (
     min_face_px,
 )
 from gpu_worker.backends.converted import ensure_converted
+from gpu_worker.crop import CROP_PX
 
 BackendName = Literal["reference", "cpu", "cuda"]
 Wanted = Literal["auto", "reference", "cpu", "cuda"]
@@ -88,6 +91,23 @@ def has_openvino() -> bool:
     return importlib.util.find_spec("openvino") is not None
 
 
+def choose_here(wanted: Wanted) -> Choice:
+    """Decide for a backend on this machine; see `choose`."""
+    return choose(wanted, gpus=cuda_devices(), openvino=has_openvino())
+
+
+def prepare(choice: Choice, weights: Path, cache: Path) -> None:
+    """Do what a backend needs once on a machine, so that workers start at once.
+
+    Raises
+    ------
+    ModelUnusableError
+        As `load`.
+    """
+    if choice.name == "cpu":
+        ensure_converted(weights, cache)
+
+
 def load(
     choice: Choice,
     weights: Path,
@@ -96,7 +116,7 @@ def load(
     threads: int,
     detection: DetectionMode,
 ) -> Backend:
-    """Load a backend's networks.
+    """Load a backend's networks, warm: the first inference allocates and chooses algorithms.
 
     Parameters
     ----------
@@ -111,7 +131,11 @@ def load(
         When the weights are damaged or something they need is missing.
     """
     smallest = fast_min_face_px if detection == "fast" else min_face_px
-    return _LOADERS[choice.name](choice, weights, cache, threads, smallest)
+    backend = _LOADERS[choice.name](choice, weights, cache, threads, smallest)
+    blank = np.zeros((CROP_PX, CROP_PX, 3), dtype=np.uint8)
+    backend.detector.detect([blank])
+    backend.embedder.embed([blank])
+    return backend
 
 
 def _load_cpu(

@@ -30,7 +30,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
-    """Return where converted networks are kept: `WORKER_CACHE`, else the user's cache."""
+    """Return where converted networks are kept: `WORKER_CACHE`, else below the user's cache."""
     own = environ.get("WORKER_CACHE")
     if own:
         return Path(own).expanduser()

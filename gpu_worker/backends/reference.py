@@ -31,11 +31,6 @@ _PNET_FIELD_PX = 12
 _EMBED_BATCH = 32
 
 
-def choose_device() -> torch.device:
-    """Return the first CUDA device, else the CPU."""
-    return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-
-
 def set_threads(threads: int) -> None:
     """Let the networks use so many threads; 0 keeps torch's default, one for each core."""
     if threads > 0:

@@ -9,6 +9,7 @@ import pytest
 
 import gpu_worker.__main__ as command
 from gpu_worker.backends.base import ModelUnusableError
+from gpu_worker.backends.choice import Choice
 from gpu_worker.weights import FILE_NAME
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,7 +31,7 @@ def test_missing_weights_are_named(
 
     monkeypatch.setattr(command, "ensure_weights", missing)
     environ = {"TORCH_HOME": str(tmp_path), "DATABASE_URL": "postgresql://x"}
-    for arguments in ([], ["--check-weights"]):
+    for arguments in ([], ["--check-weights"], ["--prepare"]):
         assert command.main(arguments, environ) == 3
         said = capsys.readouterr().err
         assert said == f"put them at {tmp_path / 'checkpoints' / FILE_NAME}.\n"
@@ -53,3 +54,15 @@ def test_the_check_needs_no_settings_and_no_torch(tmp_path: Path) -> None:
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_preparing_converts_what_the_weights_hold(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = tmp_path / "checkpoints" / FILE_NAME
+    weights.parent.mkdir()
+    weights.write_bytes(b"half a download")
+    monkeypatch.setattr(command, "choose_here", lambda _: Choice("cpu", "of the test"))
+    environ = {"TORCH_HOME": str(tmp_path), "WORKER_CACHE": str(tmp_path / "cache")}
+    assert command.main(["--prepare"], environ) == 3
+    assert str(weights) in capsys.readouterr().err
