@@ -9,14 +9,23 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from faces.contracts.names import ROLE_WORKER, TAG_ROLE, TAG_STACK
+from faces.contracts.names import (
+    ROLE_WORKER,
+    TAG_DRAIN,
+    TAG_DRAINED,
+    TAG_KEEP,
+    TAG_ROLE,
+    TAG_STACK,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import TagTypeDef
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +38,8 @@ class Phase(StrEnum):
     BOOTING = "booting"
     RUNNING = "running"
     STOPPING = "stopping"
+    DRAINING = "draining"
+    DRAINED = "drained"
     ENDED = "ended"
 
 
@@ -45,12 +56,33 @@ class Worker:
     since: float
 
 
+@dataclass(frozen=True)
+class Marks:
+    """What the tags of an instance say; an expired mark is none.
+
+    Attributes
+    ----------
+    drain : the scaler claims it: its worker is to finish and to confirm.
+    keep : the scaler wants it though it is idle.
+    drained : its worker's confirmation.
+    """
+
+    drain: bool = False
+    keep: bool = False
+    drained: bool = False
+
+
+UNMARKED = Marks()
+
+
 class Do(StrEnum):
     """What can be done for an instance."""
 
     BOOT = "boot"
     START = "start"
     ASK_TO_STOP = "ask to stop"
+    DRAIN = "drain"
+    CONFIRM_DRAIN = "confirm drain"
     KILL = "kill"
     TERMINATE_INSTANCE = "terminate instance"
     FORGET = "forget"
@@ -71,6 +103,7 @@ def plan(
     *,
     boot_seconds: float,
     grace_seconds: float,
+    marks: Mapping[str, Marks] = MappingProxyType({}),
 ) -> list[Action]:
     """Decide what to do.
 
@@ -82,6 +115,7 @@ def plan(
     now : monotonic seconds.
     boot_seconds : from the first sight of an instance to the start of its worker.
     grace_seconds : from the stop signal to the kill.
+    marks : of the instances that bear any.
     """
     actions = []
     for instance_id, state in (observed or {}).items():
@@ -97,19 +131,41 @@ def plan(
             continue
         state = observed.get(instance_id, "terminated")
         live = state in LIVE_STATES
+        marked = marks.get(instance_id, UNMARKED)
         do: Do | None = None
         match worker.phase:
             case Phase.BOOTING if not live:
                 do = Do.FORGET
             case Phase.BOOTING if state == "running" and waited >= boot_seconds:
                 do = Do.START
-            case Phase.RUNNING if not live:
+            case Phase.RUNNING | Phase.DRAINING if not live:
                 do = Do.ASK_TO_STOP
+            case Phase.RUNNING if marked.drain:
+                do = Do.DRAIN
+            case Phase.DRAINED if not live or not (marked.drain or marked.drained):
+                do = Do.FORGET  # and begin anew where the scaler took the claim back
+            case Phase.DRAINED if not marked.drained:
+                do = Do.CONFIRM_DRAIN
+            case Phase.ENDED if live and marked.keep:
+                do = Do.FORGET
             case Phase.ENDED:
                 do = Do.TERMINATE_INSTANCE if live else Do.FORGET
         if do is not None:
             actions.append(Action(do, instance_id))
     return actions
+
+
+def read_marks(tags: Mapping[str, str]) -> Marks:
+    """Return what the tags of an instance say now."""
+    now = time.time()
+
+    def valid(name: str) -> bool:
+        try:
+            return float(tags.get(name, "0")) > now
+        except ValueError:
+            return False
+
+    return Marks(drain=valid(TAG_DRAIN), keep=valid(TAG_KEEP), drained=TAG_DRAINED in tags)
 
 
 class WorkerProcess(Protocol):
@@ -196,12 +252,14 @@ class InstanceRunner:
         """Look once and act."""
         now = self._clock()
         self._notice_ends(now)
+        observed = self._observe()
         actions = plan(
-            self._observe(),
+            None if observed is None else {each: state for each, (state, _) in observed.items()},
             self._workers,
             now,
             boot_seconds=self._boot_seconds,
             grace_seconds=self._grace_seconds,
+            marks={each: marks for each, (_, marks) in (observed or {}).items()},
         )
         for action in actions:
             if self._stopping.is_set():
@@ -219,13 +277,16 @@ class InstanceRunner:
             log.info("instance %s: worker ended (exit code %s)", instance_id, code)
             process.kill()  # and what it may have started
             del self._processes[instance_id]
-            if self._workers[instance_id].phase is Phase.STOPPING:
+            phase = self._workers[instance_id].phase
+            if phase is Phase.DRAINING:
+                self._workers[instance_id] = Worker(Phase.DRAINED, now)
+            elif phase is Phase.STOPPING:
                 # A stopped instance may have been started again meanwhile: begin anew.
                 del self._workers[instance_id]
             else:
                 self._workers[instance_id] = Worker(Phase.ENDED, now)
 
-    def _observe(self) -> dict[str, str] | None:
+    def _observe(self) -> dict[str, tuple[str, Marks]] | None:
         pages = self._ec2.get_paginator("describe_instances").paginate(
             Filters=[
                 {"Name": f"tag:{TAG_STACK}", "Values": [self._stack]},
@@ -234,7 +295,10 @@ class InstanceRunner:
         )
         try:
             found = {
-                instance["InstanceId"]: str(instance["State"]["Name"])
+                instance["InstanceId"]: (
+                    str(instance["State"]["Name"]),
+                    read_marks({tag["Key"]: tag["Value"] for tag in instance.get("Tags", [])}),
+                )
                 for page in pages
                 for reservation in page["Reservations"]
                 for instance in reservation["Instances"]
@@ -262,6 +326,12 @@ class InstanceRunner:
             case Do.ASK_TO_STOP:
                 self._processes[instance_id].ask_to_stop()
                 self._workers[instance_id] = Worker(Phase.STOPPING, now)
+            case Do.DRAIN:
+                self._processes[instance_id].ask_to_stop()
+                self._workers[instance_id] = Worker(Phase.DRAINING, now)
+            case Do.CONFIRM_DRAIN:
+                confirmed: TagTypeDef = {"Key": TAG_DRAINED, "Value": f"{time.time():.0f}"}
+                self._ec2.create_tags(Resources=[instance_id], Tags=[confirmed])
             case Do.KILL:
                 self._processes[instance_id].kill()
             case Do.TERMINATE_INSTANCE:

@@ -3,27 +3,29 @@
 import functools
 import os
 import time
-from datetime import UTC, datetime, timedelta
+import uuid
 from typing import Any
 
 import boto3
 from botocore.config import Config
 from chalice.app import BaseLambdaEvent, Blueprint, Rate
 
-from faces.contracts.scaler_settings import ScalerSettings
+from faces.contracts.scaler_settings import ScalerSettings, listed
+from scaler.config import LiveSettings, fleet_config, ssm_overlay
 from scaler.executor import Executor
 from scaler.log import logger
+from scaler.model import Backlog, Fleet, FleetConfig
 from scaler.observability import report
-from scaler.observe import read_backlog, read_workers
-from scaler.thin import DecideConfig
-from scaler.tick import Controller, Memory, run
+from scaler.observe import Prices, QueueMetrics, QueueWatch, read_backlog, read_fleet
+from scaler.store import StateStore, StoreUnavailableError
+from scaler.tick import LAST_CALL_SECONDS, Controller, run
 
 blueprint = Blueprint(__name__)
 
 # A call that hangs must not carry a tick over the minute.
 _CLIENT = Config(connect_timeout=2, read_timeout=5, retries={"total_max_attempts": 2})
-# Approximate counts of SQS dip to zero now and then; one reading proves nothing.
-_QUIET_TICKS = 3
+# A launch has its own way of asking again, by its token.
+_CLIENT_ONCE = _CLIENT.merge(Config(retries={"total_max_attempts": 1}))
 
 
 class TickEvent(BaseLambdaEvent):
@@ -36,48 +38,93 @@ class TickEvent(BaseLambdaEvent):
         self.ticks: int | None = event_dict.get("ticks")
 
 
+class World:
+    """This process's clients and settings, made once.
+
+    Attributes
+    ----------
+    settings : in force now.
+    """
+
+    def __init__(self) -> None:
+        environment = ScalerSettings.load(os.environ)
+        region = environment.region
+        self.names = environment.names
+        self._sqs = boto3.client("sqs", region_name=region, config=_CLIENT)
+        self._ec2 = boto3.client("ec2", region_name=region, config=_CLIENT_ONCE)
+        self._s3 = boto3.client("s3", region_name=region, config=_CLIENT)
+        ssm = boto3.client("ssm", region_name=region, config=_CLIENT)
+        cloudwatch = boto3.client("cloudwatch", region_name=region, config=_CLIENT)
+        self._watch = QueueWatch(cloudwatch, self.names, time.time)
+        self.settings = LiveSettings(os.environ, ssm_overlay(ssm, self.names))
+
+    def config(self) -> tuple[FleetConfig, str | None]:
+        """Read the overlay; return the limits in force and what is wrong with it."""
+        return fleet_config(self.settings.refresh()), self.settings.problem
+
+    def backlog(self) -> Backlog | None:
+        return read_backlog(self._sqs, self.names)
+
+    def fleet(self) -> Fleet | None:
+        settings = self.settings.current
+        parted = (each.split("=") for each in listed(settings.prices))
+        prices = Prices({kind: float(price) for kind, price in parted}, settings.spot_price_ratio)
+        return read_fleet(self._ec2, self.names, prices, ready_tag=settings.ready_tag)
+
+    def queue_metrics(self, backlog: Backlog | None) -> QueueMetrics:
+        return self._watch.read(backlog)
+
+    def controller(self, started: float) -> Controller:
+        """Return a controller for one invocation, which began at monotonic `started`."""
+        return Controller(
+            store=StateStore(self._s3, self.names.out_bucket, uuid.uuid4().hex),
+            reads=self,
+            executor=Executor(
+                self._ec2,
+                self.names,
+                in_time=lambda: time.monotonic() - started < LAST_CALL_SECONDS,
+            ),
+            config=self.config,
+            clock=time.time,
+        )
+
+
 @functools.cache
-def controller() -> Controller:
-    """Return this process's controller, built when first asked for."""
-    settings = ScalerSettings.load(os.environ)
-    sqs = boto3.client("sqs", region_name=settings.region, config=_CLIENT)
-    ec2 = boto3.client("ec2", region_name=settings.region, config=_CLIENT)
-    return Controller(
-        config=decide_config(settings),
-        read_backlog=lambda: read_backlog(sqs, settings.names),
-        read_workers=lambda: read_workers(ec2, settings.names),
-        executor=Executor(ec2, settings.names),
-        memory=Memory(),
-        clock=lambda: datetime.now(UTC),
-        tick_seconds=settings.tick_seconds,
-    )
-
-
-def decide_config(settings: ScalerSettings) -> DecideConfig:
-    """Return the limits that the settings set."""
-    return DecideConfig(
-        min_instances=settings.min_instances,
-        max_instances=settings.max_instances,
-        messages_per_instance=settings.messages_per_instance,
-        min_runtime=timedelta(seconds=settings.min_runtime_seconds),
-        launch_batch=settings.launch_batch,
-        quiet_time=timedelta(seconds=_QUIET_TICKS * settings.tick_seconds),
-    )
+def world() -> World:
+    """Return this process's clients and settings, made when first asked for."""
+    return World()
 
 
 @blueprint.schedule(Rate(1, unit=Rate.MINUTES), name="scale")
 def scale(event: TickEvent) -> dict[str, int]:
     """Fit the fleet to the backlog until the minute is nearly over."""
     logger.append_keys(request_id=getattr(event.context, "aws_request_id", None))
-    made = controller()
+    made = world().controller(time.monotonic())
     done = run(
-        lambda: report(made.tick()),
+        lambda: tick(made),
         ticks=event.ticks,
-        tick_seconds=made.tick_seconds,
+        tick_seconds=lambda: world().settings.current.tick_seconds,
         monotonic=time.monotonic,
         sleep=time.sleep,
     )
+    try:
+        made.close()
+    except StoreUnavailableError:
+        logger.warning("the lease could not be given back; it expires", exc_info=True)
     return {"ticks": done}
+
+
+def tick(controller: Controller) -> None:
+    """Make one tick and report it; without the state, or the lease, nothing is done."""
+    try:
+        record = controller.tick()
+    except StoreUnavailableError:
+        logger.exception("the state cannot be read or written: nothing is done")
+        return
+    if record is None:
+        logger.info("another controller holds the lease")
+        return
+    report(record)
 
 
 scale.event_class = TickEvent

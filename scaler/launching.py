@@ -88,5 +88,5 @@ def budget_spent(state: ControllerState, config: FleetConfig) -> bool:
 def _affordable(state: ControllerState, fleet: Fleet, config: FleetConfig) -> int:
     """Return how many more instances can run for their least time within the budget."""
     assert config.budget_hours is not None
-    left = (config.budget_hours - state.usage.instance_hours) * 3600
+    left = config.budget_hours * 3600 - state.usage.instance_seconds
     return max(0, math.floor(left / max(60.0, config.min_runtime)) - fleet.paid)

@@ -180,7 +180,7 @@ class Observation:
     state: ControllerState
     read_at: float
     oldest_age: float | None = None
-    completed: int | None = None
+    completed: float | None = None
     booted: Sequence[float] = ()
 
 

@@ -62,7 +62,7 @@ def latency_rule(
     coming = len(rests)
 
     more = _missing(backlog, target, ready, rests, rate, boot)
-    fewest = _enough(backlog, target, ready + coming, rate)
+    fewest = _enough(backlog, target, ready, rests, rate)
     oldest = now - oldest_age if oldest_age is not None else now - target
     for at, level in state.samples:
         horizon = at + target - now
@@ -70,7 +70,7 @@ def latency_rule(
             continue
         left = min(backlog, level - rate * ready * (now - at))
         more = max(more, _missing(left, horizon, ready, rests, rate, boot))
-        fewest = max(fewest, _enough(left, horizon, ready + coming, rate))
+        fewest = max(fewest, _enough(left, horizon, ready, rests, rate))
     wanted = ready + coming + more if more else fewest
     return max(1, wanted), reasons
 
@@ -93,6 +93,15 @@ def _missing(
     return max(0, math.ceil(short / (horizon - boot) - 1e-9)) if short > 0 else 0
 
 
-def _enough(work: float, horizon: float, most: int, rate: float) -> int:
-    """Return how many of the workers that are there suffice, all of them ready."""
-    return min(most, math.ceil(max(0.0, work) / (rate * horizon) - 1e-9))
+def _enough(work: float, horizon: float, ready: int, rests: list[float], rate: float) -> int:
+    """Return how many of the workers that are there suffice, the readiest first."""
+    seconds = max(0.0, work) / rate
+    number = math.ceil(seconds / horizon - 1e-9)
+    if number <= ready:
+        return number
+    seconds -= ready * horizon
+    for number, rest in enumerate(rests, start=ready + 1):
+        seconds -= max(0.0, horizon - rest)
+        if seconds <= 1e-9:
+            return number
+    return ready + len(rests)

@@ -1,106 +1,150 @@
 """Looks, decides and acts every few seconds within the minute between two schedules."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
 from typing import Protocol
 
-from scaler.executor import Outcome
-from scaler.thin import Backlog, DecideConfig, Decision, Observation, Worker, decide
+from scaler.decide import decide
+from scaler.memory import newly_booted
+from scaler.model import Backlog, Decision, Fleet, FleetConfig, Observation
+from scaler.observe import QueueMetrics
+from scaler.outcome import Outcome, absorb
+from scaler.state import ControllerState
+from scaler.store import LeaseHeldError
 
 # The next invocation starts a minute after this one; nothing may still run then.
 LAST_START_SECONDS = 50.0
-# How long EC2 may take to show a launch ("Eventual consistency", EC2 API reference).
-_UNSEEN_TIME = timedelta(seconds=60)
+LAST_CALL_SECONDS = 54.0
 
 
 class Acts(Protocol):
     """What the controller needs of an executor."""
 
-    def carry_out(self, decision: Decision, workers: tuple[Worker, ...], now: datetime) -> Outcome:
+    def carry_out(
+        self, decision: Decision, fleet: Fleet, config: FleetConfig, now: float
+    ) -> Outcome:
         """Carry a decision out."""
+
+
+class Stores(Protocol):
+    """What the controller needs of `store.StateStore`."""
+
+    def open(self, now: float) -> ControllerState: ...
+    def save(self, state: ControllerState, now: float) -> None: ...
+    def due(self, now: float) -> bool: ...
+    def close(self, state: ControllerState, now: float) -> None: ...
+
+
+class Reads(Protocol):
+    """What the controller needs of the world; None stands for unreadable."""
+
+    def backlog(self) -> Backlog | None: ...
+    def fleet(self) -> Fleet | None: ...
+    def queue_metrics(self, backlog: Backlog | None) -> QueueMetrics: ...
 
 
 @dataclass(frozen=True)
 class TickRecord:
-    """Everything about one tick: what was seen, decided and done."""
-
-    at: datetime
-    observation: Observation
-    decision: Decision
-    outcome: Outcome
-
-
-@dataclass
-class Memory:
-    """What is known beyond one tick; lost with the process, which only makes it wait.
+    """Everything about one tick: what was seen, decided and done.
 
     Attributes
     ----------
-    quiet_since : since when every reading showed an empty queue.
-    launched : own launches that EC2 may not show yet.
+    state : after the tick.
+    problem : why nothing could be done, or what is wrong with the settings.
     """
 
-    quiet_since: datetime | None = None
-    launched: dict[str, Worker] = field(default_factory=dict)
-
-    def note_backlog(self, backlog: Backlog | None, now: datetime) -> None:
-        """Follow how long the queue has been empty; an unreadable one is not empty."""
-        if backlog is None or backlog.total > 0:
-            self.quiet_since = None
-        elif self.quiet_since is None:
-            self.quiet_since = now
-
-    def with_unseen(self, seen: tuple[Worker, ...], now: datetime) -> tuple[Worker, ...]:
-        """Return the workers seen and those launched just now that are not seen yet."""
-        ids = {worker.instance_id for worker in seen}
-        self.launched = {
-            instance_id: worker
-            for instance_id, worker in self.launched.items()
-            if instance_id not in ids and now - worker.launched_at < _UNSEEN_TIME
-        }
-        return (*seen, *self.launched.values())
+    at: float
+    observation: Observation
+    decision: Decision
+    outcome: Outcome
+    state: ControllerState
+    problem: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Controller:
-    """One look, one decision, one act at a time.
+    """One look, one decision, one act at a time, by whoever holds the lease.
 
     Parameters
     ----------
-    read_backlog, read_workers : return None when they cannot read.
-    clock : returns the present time (aware).
-    tick_seconds : time between two ticks.
+    config : returns the limits in force and what is wrong with the overlay, if anything.
+    clock : Unix seconds.
     """
 
-    config: DecideConfig
-    read_backlog: Callable[[], Backlog | None]
-    read_workers: Callable[[], tuple[Worker, ...] | None]
+    store: Stores
+    reads: Reads
     executor: Acts
-    memory: Memory
-    clock: Callable[[], datetime]
-    tick_seconds: float
+    config: Callable[[], tuple[FleetConfig, str | None]]
+    clock: Callable[[], float]
+    _state: ControllerState | None = None
 
-    def tick(self) -> TickRecord:
-        """Look, decide, act; return the record of it."""
-        backlog = self.read_backlog()
-        workers = self.read_workers()
+    def tick(self) -> TickRecord | None:
+        """Look, decide, act; None while another controller holds the lease.
+
+        Raises
+        ------
+        StoreUnavailableError
+            Without the state nothing is decided.
+        """
+        if self._state is None:
+            try:
+                self._state = self.store.open(self.clock())
+            except LeaseHeldError:
+                return None
+        state = self._state
+        config, problem = self.config()
+        began = self.clock()
+        backlog, fleet = self.reads.backlog(), self.reads.fleet()
+        metrics = self.reads.queue_metrics(backlog)
         now = self.clock()
-        self.memory.note_backlog(backlog, now)
-        if workers is not None:
-            workers = self.memory.with_unseen(workers, now)
-        observation = Observation(backlog, workers, self.memory.quiet_since)
-        decision = decide(observation, self.config, now)
-        outcome = self.executor.carry_out(decision, workers or (), now)
-        self.memory.launched.update({made.instance_id: made for made in outcome.launched})
-        return TickRecord(now, observation, decision, outcome)
+        observation = Observation(
+            backlog=backlog,
+            fleet=fleet,
+            state=state,
+            read_at=began,
+            oldest_age=metrics.oldest_age,
+            completed=None
+            if metrics.completed_per_second is None or not state.ticked_at
+            else metrics.completed_per_second * (now - state.ticked_at),
+            booted=newly_booted(state, fleet, now) if fleet is not None else (),
+        )
+        decision = decide(observation, config, now)
+        outcome = Outcome()
+        try:
+            if decision.acts and not config.dry_run and fleet is not None:
+                # Written down first: whatever happens to this process, the launch is
+                # known to the next one by its token.
+                self.store.save(decision.state, now)
+                self._state = decision.state
+                outcome = self.executor.carry_out(decision, fleet, config, now)
+                self._state = absorb(decision.state, outcome, config, now)
+                self.store.save(self._state, self.clock())
+            else:
+                self._state = decision.state
+                if self.store.due(now):
+                    self.store.save(self._state, now)
+        except LeaseHeldError:
+            self._state = None
+            return TickRecord(now, observation, decision, outcome, state, "lease lost")
+        return TickRecord(now, observation, decision, outcome, self._state, problem)
+
+    def close(self) -> None:
+        """Write the state and give the lease back, where it is held."""
+        if self._state is None:
+            return
+        try:
+            self.store.close(self._state, self.clock())
+        except LeaseHeldError:
+            pass
+        finally:
+            self._state = None
 
 
 def run(
     tick: Callable[[], None],
     *,
     ticks: int | None,
-    tick_seconds: float,
+    tick_seconds: Callable[[], float],
     monotonic: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> int:
@@ -117,13 +161,14 @@ def run(
         How many ticks there were.
     """
     started = monotonic()
+    due = started
     done = 0
     while True:
         tick()
         done += 1
-        # Counted from the start, so that the length of a tick does not add up.
+        # Counted from when it was due, so that the length of a tick does not add up.
         now = monotonic()
-        due = max(started + done * tick_seconds, now)
+        due = max(due + tick_seconds(), now)
         if (ticks is not None and done >= ticks) or due - started > LAST_START_SECONDS:
             return done
         sleep(due - now)

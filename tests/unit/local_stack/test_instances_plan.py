@@ -4,15 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_stack.instances import LIVE_STATES, Action, Do, Phase, Worker, plan
+from local_stack.instances import LIVE_STATES, Action, Do, Marks, Phase, Worker, plan, read_marks
 
 STATES = ["pending", "running", "shutting-down", "terminated", "stopping", "stopped"]
 
 
 def decide(
-    observed: dict[str, str] | None, workers: dict[str, Worker], now: float = 100.0
+    observed: dict[str, str] | None,
+    workers: dict[str, Worker],
+    marks: dict[str, Marks] | None = None,
 ) -> list[Action]:
-    return plan(observed, workers, now, boot_seconds=3, grace_seconds=20)
+    return plan(observed, workers, 100.0, boot_seconds=3, grace_seconds=20, marks=marks or {})
 
 
 @pytest.mark.parametrize("state", sorted(LIVE_STATES))
@@ -78,16 +80,66 @@ def test_while_ec2_does_not_answer_only_overdue_workers_are_killed(
         assert worker.phase is Phase.STOPPING
 
 
-@given(st.dictionaries(ids, st.sampled_from(STATES)), st.dictionaries(ids, phases))
+marks = st.builds(Marks, st.booleans(), st.booleans(), st.booleans())
+
+
+@given(
+    st.dictionaries(ids, st.sampled_from(STATES)),
+    st.dictionaries(ids, phases),
+    st.dictionaries(ids, marks),
+)
 def test_each_instance_gets_at_most_one_action_that_fits_it(
-    observed: dict[str, str], workers: dict[str, Worker]
+    observed: dict[str, str], workers: dict[str, Worker], marked: dict[str, Marks]
 ) -> None:
-    actions = decide(observed, workers)
+    actions = decide(observed, workers, marked)
     touched = [action.instance_id for action in actions]
     assert len(touched) == len(set(touched))
     for action in actions:
         live = observed.get(action.instance_id) in LIVE_STATES
-        if action.do in (Do.BOOT, Do.START, Do.TERMINATE_INSTANCE):
+        if action.do in (Do.BOOT, Do.START, Do.TERMINATE_INSTANCE, Do.DRAIN, Do.CONFIRM_DRAIN):
             assert live
-        elif action.do in (Do.ASK_TO_STOP, Do.FORGET):
+        elif action.do is Do.ASK_TO_STOP:
             assert not live
+        elif action.do is Do.FORGET and live:
+            # The instance stays and gets a worker again.
+            seen = marked.get(action.instance_id, Marks())
+            phase = workers[action.instance_id].phase
+            assert (phase is Phase.ENDED and seen.keep) or (
+                phase is Phase.DRAINED and not seen.drain and not seen.drained
+            )
+
+
+def drained(phase: Phase, marked: Marks, state: str = "running") -> list[Do]:
+    workers = {"i-1": Worker(phase, 0)}
+    return [action.do for action in decide({"i-1": state}, workers, {"i-1": marked})]
+
+
+def test_a_claimed_worker_finishes_and_its_end_is_confirmed_not_its_instance_ended() -> None:
+    assert drained(Phase.RUNNING, Marks(drain=True)) == [Do.DRAIN]
+    assert drained(Phase.DRAINING, Marks(drain=True)) == []
+    assert drained(Phase.DRAINED, Marks(drain=True)) == [Do.CONFIRM_DRAIN]
+    assert drained(Phase.DRAINED, Marks(drain=True, drained=True)) == []
+    assert drained(Phase.DRAINED, Marks(drain=True, drained=True), "terminated") == [Do.FORGET]
+
+
+def test_a_worker_whose_claim_was_taken_back_begins_anew() -> None:
+    assert drained(Phase.DRAINED, Marks()) == [Do.FORGET]
+    assert decide({"i-1": "running"}, {}) == [Action(Do.BOOT, "i-1")]
+
+
+def test_the_instance_of_an_idle_worker_that_is_to_be_kept_is_not_terminated() -> None:
+    assert drained(Phase.ENDED, Marks(keep=True)) == [Do.FORGET]
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({}, Marks()),
+        ({"faces:drain": "99999999999"}, Marks(drain=True)),
+        ({"faces:drain": "1"}, Marks()),
+        ({"faces:drain": "soon"}, Marks()),
+        ({"faces:keep": "99999999999", "faces:drained": "1"}, Marks(keep=True, drained=True)),
+    ],
+)
+def test_a_mark_counts_until_it_expires(tags: dict[str, str], expected: Marks) -> None:
+    assert read_marks(tags) == expected

@@ -1,18 +1,18 @@
 """The function `scale` as Lambda calls it, and what it reports."""
 
 import json
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from faces.contracts.scaler_settings import ScalerSettings
 from scaler import blueprint
-from scaler.executor import Outcome
-from scaler.thin import Backlog, DecideConfig, Decision, Worker, WorkerState
-from scaler.tick import Controller, Memory
-
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+from scaler.model import Backlog, FleetConfig
+from scaler.store import StoreUnavailableError
+from scaler.tick import Controller
+from tests.unit.scaler.fake_ec2 import client_error
+from tests.unit.scaler.fake_world import World
 
 
 @dataclass(frozen=True)
@@ -20,29 +20,26 @@ class LambdaContext:
     aws_request_id: str = "invocation-1"
 
 
-class Launches:
-    """Launches all but one of what is asked for."""
+@dataclass(frozen=True)
+class Settings:
+    current: ScalerSettings
 
-    def carry_out(self, decision: Decision, workers: Any, now: datetime) -> Outcome:
-        made = tuple(
-            Worker(f"i-{len(workers) + n}", "", WorkerState.PENDING, now)
-            for n in range(decision.launch - 1)
-        )
-        return Outcome(made, decision.terminate, ("InsufficientInstanceCapacity",))
+
+class Process:
+    """Stands in for `blueprint.World`."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.settings = Settings(ScalerSettings.load({"SCALER_TICK_SECONDS": "0.001"}))
+
+    def controller(self, started: float) -> Controller:
+        return self.world.controller
 
 
 @pytest.fixture
-def controller(monkeypatch: pytest.MonkeyPatch) -> Controller:
-    made = Controller(
-        config=DecideConfig(0, 15, 5, timedelta(seconds=300), 5, timedelta(seconds=15)),
-        read_backlog=lambda: Backlog(14, 1),
-        read_workers=lambda: (Worker("i-0", "", WorkerState.RUNNING, NOW),),
-        executor=Launches(),
-        memory=Memory(),
-        clock=lambda: NOW,
-        tick_seconds=0.001,
-    )
-    monkeypatch.setattr(blueprint, "controller", lambda: made)
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    made = World(FleetConfig(), Backlog(14, 1))
+    monkeypatch.setattr(blueprint, "world", lambda: Process(made))
     return made
 
 
@@ -53,9 +50,9 @@ def invoke(payload: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> tuple
     return answer, [json.loads(line) for line in lines if '"_aws"' in line]
 
 
-def test_each_tick_sends_its_numbers(
-    controller: Controller, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_tick_sends_its_numbers(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    world.ec2.fail("create_fleet", client_error("InsufficientInstanceCapacity"))
+    world.config = FleetConfig(cool_off_seconds=0)
     answer, sent = invoke({"ticks": 2}, capsys)
     assert answer == {"ticks": 2}
     first, second = sent
@@ -64,20 +61,48 @@ def test_each_tick_sends_its_numbers(
     names = [metric["Name"] for metric in definition["Metrics"]]
     assert {name: first[name] for name in names} == {
         "Backlog": [15.0],
+        "OldestMessageSeconds": [0.0],
         "DesiredInstances": [3.0],
-        "RunningInstances": [1.0],
+        "RunningInstances": [0.0],
         "BootingInstances": [0.0],
-        "Launches": [1.0],
+        "DrainingInstances": [0.0],
+        "Launches": [0.0],
         "Terminations": [0.0],
+        "CapacityErrors": [1.0],
         "ScalingFailures": [1.0],
+        "BreakerState": [0.0],
+        "ScalingSuccessRate": [0.0],
+        "InstanceHours": [0.0],
+        "InstanceCost": [0.0],
+        "PhotosPerInstanceHour": [0.0],
     }
-    assert second["BootingInstances"] == [1.0]
+    assert second["Launches"] == [3.0]
+    assert second["ScalingSuccessRate"] == [50.0]
 
 
 def test_what_cannot_be_read_is_not_sent_as_zero(
-    controller: Controller, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    blind = replace(controller, read_backlog=lambda: None, read_workers=lambda: None)
-    monkeypatch.setattr(blueprint, "controller", lambda: blind)
+    world.backlog, world.blind = None, True
     _, (sent,) = invoke({"ticks": 1}, capsys)
-    assert not {"Backlog", "DesiredInstances", "RunningInstances", "BootingInstances"} & set(sent)
+    missing = {"Backlog", "DesiredInstances", "RunningInstances", "BootingInstances"}
+    assert not missing & set(sent)
+
+
+def test_without_its_state_a_tick_does_nothing_and_the_next_tries_again(
+    world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = world.store.open
+    answers = [StoreUnavailableError("away"), None]
+
+    def failing(now: float) -> Any:
+        error = answers.pop(0)
+        if error is not None:
+            raise error
+        return opened(now)
+
+    monkeypatch.setattr(world.store, "open", failing)
+    answer, sent = invoke({"ticks": 2}, capsys)
+    assert answer == {"ticks": 2}
+    assert len(sent) == 1
+    assert world.existing() == 3

@@ -1,206 +1,345 @@
 """How many workers a backlog wants, and the step towards them."""
 
-import math
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from scaler.thin import (
+from scaler.decide import decide
+from scaler.model import (
     Backlog,
-    DecideConfig,
     Decision,
+    Fleet,
+    FleetConfig,
+    Instance,
+    Market,
     Observation,
+    Pool,
     Reason,
-    Worker,
-    WorkerState,
-    decide,
+    Rule,
+    ScaleIn,
 )
+from scaler.outcome import Outcome, absorb
+from scaler.state import Breaker, BreakerState, ControllerState, LaunchIntent, Usage
 
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-LONG_AGO = NOW - timedelta(hours=1)
-
-
-def config(
-    *,
-    least: int = 0,
-    most: int = 15,
-    each: int = 5,
-    batch: int = 5,
-    runtime: float = 300,
-    quiet: float = 15,
-) -> DecideConfig:
-    return DecideConfig(
-        min_instances=least,
-        max_instances=most,
-        messages_per_instance=each,
-        min_runtime=timedelta(seconds=runtime),
-        launch_batch=batch,
-        quiet_time=timedelta(seconds=quiet),
-    )
+NOW = 1_767_322_800.0
+DAY = int(NOW // 86_400)
+QUIET = ControllerState(quiet_since=NOW - 60, ticked_at=NOW - 5)
+PLAIN = FleetConfig()
 
 
-def fleet(running: int, pending: int = 0, age: float = 3600) -> tuple[Worker, ...]:
-    states = [WorkerState.RUNNING] * running + [WorkerState.PENDING] * pending
-    return tuple(
-        Worker(f"i-{n:02}", f"app-tier-instance-{n}", state, NOW - timedelta(seconds=age + n))
-        for n, state in enumerate(states, start=1)
-    )
+def instances(number: int, age: float = 3600, prefix: str = "i", **more: Any) -> list[Instance]:
+    return [Instance(f"{prefix}-{n:02}", NOW - age - n, **more) for n in range(1, number + 1)]
 
 
 def step(
     visible: int,
-    in_flight: int,
-    workers: tuple[Worker, ...],
-    limits: DecideConfig | None = None,
-    quiet_since: datetime | None = None,
+    in_flight: int = 0,
+    fleet: Fleet | None = None,
+    config: FleetConfig = PLAIN,
+    state: ControllerState | None = None,
+    **more: Any,
 ) -> Decision:
-    seen = Observation(Backlog(visible, in_flight), workers, quiet_since)
-    return decide(seen, limits or config(), NOW)
+    # What is far above the last reading must be seen twice; here it was.
+    known = state or ControllerState(level=visible + in_flight)
+    seen = Observation(Backlog(visible, in_flight), fleet or Fleet(), known, NOW, **more)
+    return decide(seen, config, NOW)
 
 
 @pytest.mark.parametrize(
     ("visible", "in_flight", "desired"),
-    [(0, 0, 0), (1, 0, 1), (5, 0, 1), (6, 0, 2), (3, 3, 2), (0, 1, 1), (74, 0, 15), (75, 0, 15)],
+    [(0, 0, 0), (1, 0, 1), (5, 0, 1), (6, 0, 2), (3, 3, 2), (0, 1, 1), (74, 0, 15), (99, 0, 15)],
 )
 def test_one_worker_for_each_five_messages(visible: int, in_flight: int, desired: int) -> None:
-    decision = step(visible, in_flight, ())
-    assert (decision.desired, decision.launch) == (desired, min(desired, 5))
+    decision = step(visible, in_flight)
+    assert (decision.desired, decision.launches) == (desired, min(desired, 5))
 
 
 def test_the_worked_example() -> None:
-    decision = step(100, 8, fleet(2, pending=3))
-    assert decision == Decision(
-        15, launch=5, reasons=(Reason.HELD_TO_MAXIMUM, Reason.HELD_TO_LAUNCH_BATCH)
+    fleet = Fleet(
+        ready=instances(2),
+        booting=instances(3, age=10, prefix="b"),
+        draining=instances(1, prefix="d", drain_until=NOW + 100),
+    )
+    decision = step(100, 8, fleet)
+    assert (decision.wanted, decision.desired, decision.capacity) == (22, 15, 5)
+    assert decision.rescue == ("d-01",)
+    assert decision.launches == 5
+    assert decision.reasons == (
+        Reason.HELD_TO_MAXIMUM,
+        Reason.RESCUED,
+        Reason.HELD_TO_LAUNCH_BATCH,
     )
 
 
-def test_booting_workers_are_capacity() -> None:
-    assert step(25, 0, fleet(0, pending=5)) == Decision(5)
-    assert step(26, 0, fleet(0, pending=5)).launch == 1
+def test_booting_and_unseen_workers_are_capacity() -> None:
+    booting = Fleet(booting=instances(5, age=10))
+    assert step(25, fleet=booting).launch is None
+    unseen = ControllerState(level=26, launched={"i-9": NOW - 3})
+    assert step(26, fleet=booting, state=unseen).launch is None
+    assert step(31, fleet=booting, state=replace(unseen, level=31)).launches == 1
 
 
-def test_the_minimum_is_kept_without_any_message() -> None:
-    decision = step(0, 0, (), config(least=1))
-    assert decision == Decision(1, launch=1, reasons=(Reason.RAISED_TO_MINIMUM,))
+def test_a_launch_that_ec2_never_shows_is_forgotten_in_time() -> None:
+    lost = ControllerState(level=5, launched={"i-9": NOW - 61})
+    assert step(5, state=lost).launches == 1
+
+
+def test_a_spike_is_believed_when_it_is_seen_twice() -> None:
+    first = step(10_000, config=replace(PLAIN, max_instances=500), state=ControllerState(level=4))
+    assert Reason.SPIKE_UNCONFIRMED in first.reasons
+    assert first.desired == 10
+    second = step(
+        10_000, config=replace(PLAIN, max_instances=500), state=replace(first.state, intent=None)
+    )
+    assert second.desired == 500
+
+
+def test_idle_workers_are_claimed_when_the_queue_stayed_empty() -> None:
+    decision = step(0, fleet=Fleet(ready=instances(3)), state=QUIET)
+    assert decision.drain == ("i-03", "i-02", "i-01")
+    assert not decision.terminate
+
+
+def test_on_demand_goes_before_spot_and_the_minimum_stays() -> None:
+    ready = [*instances(2, market=Market.SPOT), *instances(2, age=400, prefix="dear")]
+    config = replace(PLAIN, min_instances=1)
+    decision = step(0, fleet=Fleet(ready=ready), config=config, state=QUIET)
+    assert decision.drain == ("dear-02", "dear-01", "i-02")
+    assert decision.keep == ("i-01",)
+
+
+@pytest.mark.parametrize("since", [0, NOW, NOW - 14.9])
+def test_a_queue_that_is_empty_for_a_moment_ends_nobody(since: float) -> None:
+    decision = step(0, fleet=Fleet(ready=instances(3)), state=replace(QUIET, quiet_since=since))
+    assert (decision.drain, decision.reasons) == ((), (Reason.NOT_YET_QUIET,))
+
+
+def test_nobody_is_claimed_while_there_is_work() -> None:
+    decision = step(3, 2, Fleet(ready=instances(9)))
+    assert (decision.drain, decision.reasons) == ((), (Reason.STILL_WORKING,))
+
+
+def test_a_surplus_is_given_up_under_load_when_that_is_set() -> None:
+    config = replace(PLAIN, scale_in=ScaleIn.SURPLUS)
+    fleet = Fleet(ready=instances(9))
+    assert len(step(3, 2, fleet, config).drain) == 8
+    wanted_before = ControllerState(level=5, wants=((NOW - 60, 7),))
+    assert len(step(3, 2, fleet, config, wanted_before).drain) == 2
+
+
+def test_young_and_held_workers_stay() -> None:
+    young = Fleet(ready=[*instances(1), *instances(2, age=100, prefix="young")])
+    decision = step(0, fleet=young, state=QUIET)
+    assert decision.drain == ("i-01",)
+    assert decision.reasons == (Reason.YOUNGER_THAN_MIN_RUNTIME,)
+    held = Fleet(ready=[*instances(1), *instances(1, prefix="held", hold_until=NOW + 9)])
+    decision = step(0, fleet=held, state=QUIET)
+    assert (decision.drain, decision.reasons) == (("i-01",), (Reason.HELD_BY_TAG,))
+    over = Fleet(ready=instances(1, hold_until=NOW - 1))
+    assert step(0, fleet=over, state=QUIET).drain == ("i-01",)
+
+
+def test_a_confirmed_drain_is_ended_and_an_expired_claim_is_released() -> None:
+    fleet = Fleet(
+        draining=[
+            Instance("confirmed", NOW - 900, drain_until=NOW + 100, drained=True),
+            Instance("working", NOW - 900, drain_until=NOW + 100),
+            Instance("late", NOW - 900, drain_until=NOW + 10),
+            Instance("expired", NOW - 900, drain_until=NOW - 1),
+            Instance("forgotten", NOW - 900, drain_until=NOW - 1, drained=True),
+        ]
+    )
+    decision = step(0, fleet=fleet, state=QUIET)
+    assert decision.terminate == ("confirmed",)
+    assert decision.rescue == ("expired",)
+    assert decision.suspect == ("late", "forgotten")
+    assert Reason.DRAIN_UNCONFIRMED in decision.reasons
+
+
+def test_a_suspect_is_looked_at_again_before_it_is_ended() -> None:
+    fleet = Fleet(
+        suspect=[
+            Instance("alive", NOW - 900, orphan_at=NOW - 60, ready=True),
+            Instance("dead", NOW - 900, orphan_at=NOW - 60),
+            Instance("new", NOW - 900, orphan_at=NOW - 5),
+            Instance("held", NOW - 900, orphan_at=NOW - 60, hold_until=NOW + 60),
+        ]
+    )
+    decision = step(0, fleet=fleet, state=QUIET)
+    assert (decision.cleared, decision.terminate) == (("alive",), ("dead",))
+
+
+def test_stopped_instances_are_started_before_new_ones_are_launched() -> None:
+    fleet = Fleet(stopped=instances(2, prefix="warm"))
+    decision = step(20, fleet=fleet)
+    assert (decision.start, decision.launches) == (("warm-01", "warm-02"), 2)
+    # A start that EC2 does not show yet is not asked for again.
+    again = absorb(decision.state, Outcome(started=decision.start, launched=("n",)), PLAIN, NOW)
+    assert step(15, fleet=fleet, state=again).start == ()
+
+
+def test_confirmed_drains_fill_the_warm_pool_first() -> None:
+    done = instances(3, drain_until=NOW + 100, drained=True)
+    spot = instances(1, prefix="spot", drain_until=NOW + 100, drained=True, market=Market.SPOT)
+    config = replace(PLAIN, warm_pool=2)
+    decision = step(0, fleet=Fleet(draining=[*spot, *done]), config=config, state=QUIET)
+    assert decision.stop == ("i-01", "i-02")
+    assert decision.terminate == ("spot-01", "i-03")
+
+
+def test_pools_are_asked_in_the_first_market_that_has_one_left() -> None:
+    pools = (Pool("g5", "a"), Pool("g4", "a"))
+    config = replace(PLAIN, pools=pools, markets=(Market.SPOT, Market.ON_DEMAND))
+    first = step(5, config=config)
+    assert first.launch is not None
+    assert (first.launch.market, first.launch.pools) == ("spot", pools)
+    cool = {"spot/g5/a": NOW + 9, "spot/g4/a": NOW + 9, "on-demand/g5/a": NOW + 9}
+    then = step(5, config=config, state=ControllerState(level=5, cool_offs=cool))
+    assert then.launch is not None
+    assert (then.launch.market, then.launch.pools) == ("on-demand", (Pool("g4", "a"),))
+    cool["on-demand/g4/a"] = NOW + 1
+    none = step(5, config=config, state=ControllerState(level=5, cool_offs=cool))
+    assert none.launch is None
+    assert Reason.NO_POOL_LEFT in none.reasons
+
+
+def test_a_launch_without_an_answer_is_asked_for_again_as_it_was() -> None:
+    intent = LaunchIntent("token", 3, "on-demand", (Pool("", ""),), NOW - 5)
+    state = ControllerState(level=30, intent=intent)
+    decision = step(30, state=state)
+    assert decision.launch == intent
+    assert Reason.FINISHING_EARLIER_LAUNCH in decision.reasons
+    old = replace(state, intent=replace(intent, at=NOW - 121))
+    assert step(30, state=old).launches == 5
+
+
+def test_an_open_breaker_launches_nothing_and_probes_with_one() -> None:
+    broken = ControllerState(
+        level=50, breaker=Breaker(BreakerState.OPEN, 5, until=NOW + 10, wait=60)
+    )
+    decision = step(50, state=broken)
+    assert decision.launch is None
+    assert Reason.BREAKER_OPEN in decision.reasons
+    due = replace(broken, breaker=replace(broken.breaker, until=NOW))
+    probe = step(50, state=due)
+    assert probe.launches == 1
+    assert Reason.BREAKER_PROBES in probe.reasons
+    probing = absorb(probe.state, Outcome(launched=("probe",)), PLAIN, NOW)
+    assert step(50, state=probing).launch is None
+    assert step(50, state=probing, booted=(30.0,)).launches == 5
+
+
+def test_growing_dead_letters_stop_the_growth() -> None:
+    state = ControllerState(level=50, dead_level=0)
+    seen = Observation(Backlog(50, 0, dead=25), Fleet(ready=instances(2)), state, NOW)
+    decision = decide(seen, PLAIN, NOW)
+    assert (decision.desired, decision.launch) == (2, None)
+    assert Reason.DEAD_LETTERS_GROW in decision.reasons
+
+
+def test_a_budget_limits_launches_and_then_ends_all_but_the_last_worker() -> None:
+    config = replace(PLAIN, budget_hours=1.0)
+    almost = ControllerState(level=50, usage=Usage(DAY, instance_seconds=3600 - 2 * 300))
+    decision = step(50, config=config, state=almost)
+    assert decision.launches == 2
+    assert Reason.BUDGET_LIMITS_LAUNCH in decision.reasons
+    spent = replace(almost, usage=Usage(DAY, instance_seconds=3600))
+    fleet = Fleet(ready=instances(3, age=10))
+    decision = step(40, 10, fleet, config, spent)
+    assert (decision.desired, len(decision.drain)) == (1, 2)
+    assert Reason.BUDGET_SPENT in decision.reasons
+    tomorrow = replace(spent, usage=Usage(DAY - 1, instance_seconds=3600))
+    assert step(50, config=config, state=tomorrow).launches == 5
+
+
+def test_a_sudden_loss_of_capacity_is_no_reason_to_scale_in() -> None:
+    config = replace(PLAIN, scale_in=ScaleIn.SURPLUS)
+    before = ControllerState(level=5, capacity=12)
+    decision = step(5, fleet=Fleet(ready=instances(6)), config=config, state=before)
+    assert (decision.drain, decision.reasons) == ((), (Reason.CAPACITY_WAS_LOST,))
+    later = replace(before, capacity=6, lost_at=NOW - 301)
+    assert decision.state.lost_at == NOW
+    assert step(5, fleet=Fleet(ready=instances(6)), config=config, state=later).drain
+
+
+def test_a_pause_holds_until_it_expires() -> None:
+    paused = replace(PLAIN, pause_until=NOW + 1)
+    assert step(50, config=paused).reasons == (Reason.PAUSED,)
+    assert not step(50, config=paused).acts
+    assert step(50, config=replace(PLAIN, pause_until=NOW)).launches == 5
+
+
+def test_a_dry_run_decides_and_remembers_nothing_as_done() -> None:
+    decision = step(50, config=replace(PLAIN, dry_run=True))
+    assert decision.launches == 5
+    assert Reason.DRY_RUN in decision.reasons
+    assert (decision.state.intent, decision.state.sequence) == (None, 0)
+
+
+def test_cooldowns_hold() -> None:
+    config = replace(PLAIN, scale_out_cooldown=60, scale_in_cooldown=60)
+    state = ControllerState(level=50, scaled_out_at=NOW - 59)
+    assert Reason.SCALE_OUT_COOLDOWN in step(50, config=config, state=state).reasons
+    state = replace(QUIET, scaled_in_at=NOW - 59)
+    fleet = Fleet(ready=instances(1))
+    decision = step(0, fleet=fleet, config=config, state=state)
+    assert decision.reasons == (Reason.SCALE_IN_COOLDOWN,)
+
+
+# -- the rule `latency`: 120 s * 0.85 = 102 s, boot 40 s, one message a second
+LATENCY = replace(
+    PLAIN,
+    rule=Rule.LATENCY,
+    max_instances=100,
+    initial_boot_seconds=40,
+    initial_throughput=1.0,
+    scale_in=ScaleIn.SURPLUS,
+)
 
 
 @pytest.mark.parametrize(
-    ("backlog", "workers", "reasons"),
+    ("waiting", "ready", "wanted"),
     [
-        (None, fleet(3), (Reason.BACKLOG_UNREADABLE,)),
-        (Backlog(50, 0), None, (Reason.FLEET_UNREADABLE,)),
-        (None, None, (Reason.BACKLOG_UNREADABLE, Reason.FLEET_UNREADABLE)),
+        (1, 0, 1),
+        (62, 0, 1),  # what one worker does in the 62 s after its boot
+        (63, 0, 2),
+        (102, 1, 1),
+        (103, 1, 2),
+        (1020, 10, 10),
+        (1020, 12, 10),
     ],
 )
-def test_what_cannot_be_read_changes_nothing(
-    backlog: Backlog | None, workers: tuple[Worker, ...] | None, reasons: tuple[Reason, ...]
+def test_as_many_as_finish_the_backlog_within_the_target(
+    waiting: int, ready: int, wanted: int
 ) -> None:
-    decision = decide(Observation(backlog, workers, LONG_AGO), config(least=1), NOW)
-    assert decision == Decision(None, reasons=reasons)
+    fleet = Fleet(ready=instances(ready))
+    state = ControllerState(level=waiting)
+    assert step(waiting, fleet=fleet, config=LATENCY, state=state).wanted == wanted
 
 
-def test_idle_workers_are_ended_when_the_queue_stayed_empty() -> None:
-    decision = step(0, 0, fleet(3), quiet_since=NOW - timedelta(seconds=15))
-    assert decision == Decision(0, terminate=("i-03", "i-02", "i-01"))
+def test_what_already_boots_is_counted_from_when_it_will_be_ready() -> None:
+    fleet = Fleet(booting=[Instance("b", NOW - 30)])  # ready in 10 s
+    assert step(92, fleet=fleet, config=LATENCY).wanted == 1
+    assert step(93, fleet=fleet, config=LATENCY).wanted == 2
 
 
-def test_the_oldest_go_first_and_the_minimum_stays() -> None:
-    decision = step(0, 0, fleet(3), config(least=1), quiet_since=LONG_AGO)
-    assert decision.terminate == ("i-03", "i-02")
+def test_messages_that_waited_leave_less_time() -> None:
+    """100 messages that all came 30 s ago are due in 72 s, so a new worker has 32 s."""
+    waited = ControllerState(level=100, samples=((NOW - 30, 100),))
+    assert step(100, config=LATENCY, state=waited, oldest_age=31.0).wanted == 4
+    assert step(100, config=LATENCY, state=ControllerState(level=100)).wanted == 2
+    # The oldest came just now: what waited 30 s ago is done.
+    assert step(100, config=LATENCY, state=waited, oldest_age=5.0).wanted == 2
 
 
-@pytest.mark.parametrize("since", [None, NOW, NOW - timedelta(seconds=14.9)])
-def test_a_queue_that_is_empty_for_a_moment_ends_nobody(since: datetime | None) -> None:
-    assert step(0, 0, fleet(3), quiet_since=since) == Decision(0, reasons=(Reason.NOT_YET_QUIET,))
+def test_measured_boot_and_throughput_replace_the_first_guesses() -> None:
+    state = ControllerState(level=100, boot_seconds=52, throughput=0.5)
+    assert step(100, config=LATENCY, state=state).wanted == 4  # 100 / (0.5 * (102 - 52))
 
 
-@pytest.mark.parametrize(("visible", "in_flight"), [(0, 1), (1, 0), (3, 2)])
-def test_nobody_is_ended_while_there_is_work(visible: int, in_flight: int) -> None:
-    decision = step(visible, in_flight, fleet(9), quiet_since=LONG_AGO)
-    assert decision == Decision(1, reasons=(Reason.STILL_WORKING,))
-
-
-def test_young_workers_stay() -> None:
-    workers = (*fleet(1), *(fleet(3, age=100)[1:]))
-    decision = step(0, 0, workers, quiet_since=LONG_AGO)
-    assert decision == Decision(0, terminate=("i-01",), reasons=(Reason.YOUNGER_THAN_MIN_RUNTIME,))
-
-
-def test_the_minimum_runtime_is_exact() -> None:
-    at = fleet(1, age=299)
-    assert step(0, 0, at, quiet_since=LONG_AGO).terminate == ("i-01",)
-    assert step(0, 0, at, config(runtime=301), quiet_since=LONG_AGO).terminate == ()
-
-
-def test_more_workers_than_the_maximum_are_not_ended_at_work() -> None:
-    decision = step(500, 0, fleet(20))
-    assert decision == Decision(15, reasons=(Reason.HELD_TO_MAXIMUM, Reason.STILL_WORKING))
-
-
-CONFIGS = st.builds(
-    lambda least, more, each, batch, runtime, quiet: config(
-        least=least, most=least + more, each=each, batch=batch, runtime=runtime, quiet=quiet
-    ),
-    st.integers(0, 5),
-    st.integers(0, 20),
-    st.integers(1, 20),
-    st.integers(1, 10),
-    st.floats(0, 1000),
-    st.floats(0, 60),
-)
-WORKERS = st.lists(st.tuples(st.sampled_from(WorkerState), st.floats(0, 2000)), max_size=30).map(
-    lambda made: tuple(
-        Worker(f"i-{n}", f"w-{n}", state, NOW - timedelta(seconds=age))
-        for n, (state, age) in enumerate(made)
-    )
-)
-BACKLOGS = st.builds(Backlog, st.integers(0, 500), st.integers(0, 50))
-SINCE = st.none() | st.floats(0, 200).map(lambda age: NOW - timedelta(seconds=age))
-
-
-@given(BACKLOGS, WORKERS, SINCE, CONFIGS)
-def test_invariants(
-    backlog: Backlog, workers: tuple[Worker, ...], since: datetime | None, limits: DecideConfig
-) -> None:
-    decision = decide(Observation(backlog, workers, since), limits, NOW)
-    assert decision.desired is not None
-    assert limits.min_instances <= decision.desired <= limits.max_instances
-    wanted = math.ceil(backlog.total / limits.messages_per_instance)
-    assert decision.desired == max(limits.min_instances, min(limits.max_instances, wanted))
-
-    assert 0 <= decision.launch <= limits.launch_batch
-    assert decision.launch == 0 or len(workers) + decision.launch <= limits.max_instances
-    assert not (decision.launch and decision.terminate)
-
-    by_id = {worker.instance_id: worker for worker in workers}
-    ended = [by_id[instance_id] for instance_id in decision.terminate]
-    assert len(set(decision.terminate)) == len(ended)
-    assert all(NOW - worker.launched_at >= limits.min_runtime for worker in ended)
-    if ended:
-        assert backlog.total == 0
-        assert since is not None
-        assert NOW - since >= limits.quiet_time
-        assert len(workers) - len(ended) >= limits.min_instances
-
-    steps = decision.launch + len(decision.terminate)
-    assert steps or decision.reasons or decision.desired == len(workers)
-
-
-@given(BACKLOGS, WORKERS, SINCE, CONFIGS)
-def test_once_the_launches_are_seen_nothing_more_is_launched_beyond_desired(
-    backlog: Backlog, workers: tuple[Worker, ...], since: datetime | None, limits: DecideConfig
-) -> None:
-    """Repeating the step with what it launched reaches the desired number and stays there."""
-    for round_ in range(60):
-        decision = decide(Observation(backlog, workers, since), limits, NOW)
-        if not decision.launch:
-            break
-        workers += tuple(
-            Worker(f"new-{round_}-{n}", "", WorkerState.PENDING, NOW)
-            for n in range(decision.launch)
-        )
-    assert decision.launch == 0
-    assert decision.desired is not None
-    assert len(workers) >= decision.desired
+def test_a_target_below_the_boot_time_is_said_and_met_as_well_as_can_be() -> None:
+    state = ControllerState(level=100, boot_seconds=200)
+    decision = step(100, config=LATENCY, state=state)
+    assert Reason.TARGET_BELOW_BOOT_TIME in decision.reasons
+    assert decision.wanted == 1  # 200 s after the boot

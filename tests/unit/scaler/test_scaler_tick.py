@@ -1,180 +1,239 @@
-"""Ticks: what is remembered between them, and when they stop."""
+"""Ticks: what is remembered between them, and by whom."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from typing import Any, cast
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from scaler.executor import Outcome
-from scaler.thin import Backlog, DecideConfig, Decision, Reason, Worker, WorkerState
-from scaler.tick import LAST_START_SECONDS, Controller, Memory, run
-
-START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-EMPTY = Backlog(0, 0)
-
-
-@dataclass
-class World:
-    """A queue, a fleet that EC2 shows late, and a clock."""
-
-    backlog: Backlog | None = EMPTY
-    now: datetime = START
-    shown: tuple[Worker, ...] | None = ()
-    hidden: list[Worker] = field(default_factory=list)
-    decisions: list[Decision] = field(default_factory=list)
-
-    def carry_out(self, decision: Decision, workers: Sequence[Worker], now: datetime) -> Outcome:
-        self.decisions.append(decision)
-        made = tuple(
-            Worker(f"i-{len(self.hidden) + n}", "", WorkerState.PENDING, now)
-            for n in range(decision.launch)
-        )
-        self.hidden += made
-        return Outcome(launched=made, terminated=decision.terminate)
-
-    def show(self) -> None:
-        self.shown = tuple(self.hidden)
-
-    def controller(self) -> Controller:
-        return Controller(
-            config=DecideConfig(
-                min_instances=0,
-                max_instances=15,
-                messages_per_instance=5,
-                min_runtime=timedelta(seconds=300),
-                launch_batch=5,
-                quiet_time=timedelta(seconds=15),
-            ),
-            read_backlog=lambda: self.backlog,
-            read_workers=lambda: self.shown,
-            executor=self,
-            memory=Memory(),
-            clock=lambda: self.now,
-            tick_seconds=5,
-        )
-
-    def move(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
+from faces.contracts.names import TAG_DRAIN, TAG_LAUNCH
+from scaler.model import Backlog, FleetConfig, Reason
+from scaler.state import ControllerState, LaunchIntent, Pool
+from scaler.store import STATE_KEY, LeaseHeldError, StateStore, StoreUnavailableError
+from scaler.tick import run
+from tests.unit.scaler.fake_ec2 import client_error, timed_out
+from tests.unit.scaler.fake_world import START, FakeS3, World
 
 
-def test_launches_that_ec2_does_not_show_yet_are_not_repeated() -> None:
-    world = World(backlog=Backlog(25, 0))
-    controller = world.controller()
-    assert controller.tick().decision.launch == 5
-    for _ in range(10):
-        world.move(5)
-        assert controller.tick().decision.launch == 0
-    world.show()
-    world.move(30)
-    record = controller.tick()
-    assert record.decision.launch == 0
-    assert record.observation.workers == tuple(world.hidden)
+def store(s3: FakeS3, holder: str = "me") -> StateStore:
+    return StateStore(cast(Any, s3), "bucket", holder)
 
 
-def test_a_launch_that_never_shows_is_made_again_after_a_minute() -> None:
-    world = World(backlog=Backlog(5, 0))
-    controller = world.controller()
-    controller.tick()
-    world.move(59)
-    assert controller.tick().decision.launch == 0
-    world.move(1)
-    assert controller.tick().decision.launch == 1
+def test_a_burst_grows_by_batches_to_what_it_wants() -> None:
+    world = World(FleetConfig(), Backlog(75, 0))
+    sizes = []
+    for _ in range(5):
+        world.tick()
+        sizes.append(world.existing())
+        world.wait(5)
+    assert sizes == [5, 10, 15, 15, 15]
+    names = {each.tags["Name"] for each in world.ec2.existing()}
+    assert names == {f"app-tier-instance-{n}" for n in range(1, 16)}
 
 
-def test_an_unreadable_fleet_forgets_no_launch() -> None:
-    world = World(backlog=Backlog(5, 0))
-    controller = world.controller()
-    controller.tick()
-    world.shown = None
-    world.move(5)
-    assert controller.tick().decision.reasons == (Reason.FLEET_UNREADABLE,)
-    world.shown = ()
-    assert controller.tick().decision.launch == 0
+def test_a_cold_start_forgets_nothing() -> None:
+    world = World(FleetConfig(), Backlog(75, 0))
+    world.ec2.show = 30
+    for _ in range(6):
+        world.tick()
+        world.wait(5)
+        world.cold_start()
+    assert world.existing() == 15
 
 
-def test_quiet_is_counted_from_the_first_empty_reading() -> None:
-    world = World(shown=(Worker("i-1", "", WorkerState.RUNNING, START - timedelta(hours=1)),))
-    controller = world.controller()
-    ended = []
-    for _ in range(4):
-        ended.append(controller.tick().decision.terminate)
-        world.move(5)
-    assert ended == [(), (), (), ("i-1",)]
+def test_a_launch_whose_answer_was_lost_is_not_made_twice() -> None:
+    world = World(FleetConfig(), Backlog(5, 0))
+    world.ec2.show = 30
+    world.ec2.fail("create_fleet", timed_out(), after=True)
+    record = world.tick()
+    assert record.outcome.launch_unknown
+    assert record.state.intent is not None
+    world.cold_start()
+    world.wait(6)
+    again = world.tick()
+    assert again.outcome.launched == tuple(world.ec2.machines)
+    assert again.state.intent is None
+    assert len(world.ec2.machines) == 1
 
 
-@pytest.mark.parametrize("between", [Backlog(1, 0), Backlog(0, 1), None])
-def test_work_or_an_unreadable_queue_starts_the_count_again(between: Backlog | None) -> None:
-    world = World(shown=(Worker("i-1", "", WorkerState.RUNNING, START - timedelta(hours=1)),))
-    controller = world.controller()
-    controller.tick()
-    world.move(10)
-    world.backlog = between
-    controller.tick()
+def test_a_process_that_dies_in_a_launch_leaves_its_token() -> None:
+    world = World(FleetConfig(), Backlog(5, 0))
+    world.ec2.fail("create_fleet", cast(Any, KeyboardInterrupt()), after=True)
+    with pytest.raises(KeyboardInterrupt):
+        world.tick()
+    world.cold_start()
+    world.wait(5)
+    world.tick()
+    assert len(world.ec2.machines) == 1
+    (machine,) = world.ec2.machines.values()
+    assert machine.tags[TAG_LAUNCH] == world.ec2.asked("create_fleet")[0]["ClientToken"]
+
+
+def test_without_the_state_nothing_is_done() -> None:
+    world = World(FleetConfig(), Backlog(50, 0))
+    s3 = FakeS3(faults=[client_error("InternalError", "GetObject", 500)])
+    world.controller.store = store(s3)
+    with pytest.raises(StoreUnavailableError):
+        world.controller.tick()
+    assert world.ec2.calls == []
+    assert world.controller.tick() is not None
+    assert len(world.ec2.asked("create_fleet")) == 1
+
+
+def test_a_state_that_cannot_be_written_launches_nothing() -> None:
+    world = World(FleetConfig(), Backlog(50, 0))
+    s3 = FakeS3()
+    world.controller.store = store(s3)
+    s3.faults = [None, None, client_error("SlowDown", "PutObject", 503)]
+    with pytest.raises(StoreUnavailableError):
+        world.controller.tick()
+    assert world.ec2.calls == []
+
+
+def test_a_second_controller_waits_for_the_lease() -> None:
+    world = World(FleetConfig(), Backlog(50, 0))
+    s3 = FakeS3()
+    store(s3, "other").open(START)
+    world.controller.store = store(s3)
+    assert world.controller.tick() is None
+    world.wait(61)
+    assert world.controller.tick() is not None
+
+
+def test_a_controller_that_lost_its_lease_does_not_act() -> None:
+    world = World(FleetConfig(), Backlog(0, 0))
+    s3 = FakeS3()
+    world.controller.store = store(s3)
+    world.controller.tick()
+    store(s3, "other").open(START + 61)
+    world.backlog = Backlog(50, 0)
+    record = world.controller.tick()
+    assert record is not None
+    assert record.problem == "lease lost"
+    assert world.ec2.calls == []
+
+
+def test_the_lease_is_given_back_at_the_end() -> None:
+    world = World(FleetConfig())
+    s3 = FakeS3()
+    world.controller.store = store(s3)
+    world.controller.tick()
+    world.controller.close()
+    assert s3.document(STATE_KEY)["lease"]["until"] == 0
+    store(s3, "next").open(world.now)
+
+
+def test_an_answer_to_a_write_that_got_lost_costs_no_lease() -> None:
+    s3 = FakeS3(lost_answers=[None, client_error("InternalError", "PutObject", 500)])
+    mine = store(s3)
+    mine.open(START)
+    with pytest.raises(StoreUnavailableError):
+        mine.save(ControllerState(sequence=1), START)
+    mine.save(ControllerState(sequence=2), START)
+    assert s3.document(STATE_KEY)["state"]["sequence"] == 2
+
+
+@pytest.mark.parametrize("text", [b"no JSON", b"[]", b"{}", b'{"state": {"version": 99}}'])
+def test_a_damaged_state_begins_anew_but_launches_nothing_for_a_while(text: bytes) -> None:
+    s3 = FakeS3(objects={STATE_KEY: ('"0"', text)})
+    assert store(s3).open(START) == ControllerState(backoff_until=START + 60)
+
+
+def test_the_state_is_the_same_after_json() -> None:
+    state = ControllerState(
+        sequence=3,
+        samples=((1.5, 2),),
+        wants=((1.0, 2),),
+        dead=((1.0, 1),),
+        launched={"i-1": 2.5},
+        cool_offs={"spot/g5/a": 3.0},
+        intent=LaunchIntent("t", 2, "spot", (Pool("g5", "a"),), 1.0),
+    )
+    assert ControllerState.from_json(state.to_json()) == state
+
+
+def test_two_controllers_at_once_take_the_lease_once() -> None:
+    s3 = FakeS3()
+    first, second = store(s3, "a"), store(s3, "b")
+    first.open(START)
+    with pytest.raises(LeaseHeldError):
+        second.open(START)
+
+
+def test_draining_workers_are_rescued_when_load_returns() -> None:
+    world = World(FleetConfig(min_runtime=10, quiet_time=5), Backlog(25, 0))
+    world.tick()
+    world.wait(20)
     world.backlog = Backlog(0, 0)
-    world.move(10)
-    assert controller.tick().decision.reasons == (Reason.NOT_YET_QUIET,)
-    world.move(15)
-    assert controller.tick().decision.terminate == ("i-1",)
+    world.tick()
+    world.wait(10)
+    assert len(world.tick().decision.drain) == 5
+    assert all(TAG_DRAIN in each.tags for each in world.ec2.existing())
+    world.wait(5)
+    world.backlog = Backlog(25, 0)
+    record = world.tick()
+    assert Reason.RESCUED in record.decision.reasons
+    assert not any(TAG_DRAIN in each.tags for each in world.ec2.existing())
+    assert len(world.ec2.asked("create_fleet")) == 1
 
 
-@dataclass
-class Seconds:
-    """A monotonic clock; sleeping, ticking and even reading it take time."""
-
-    now: float = 1000.0
-    reading: float = 0.0
-    slept: list[float] = field(default_factory=list)
-
-    def __call__(self) -> float:
-        self.now += self.reading
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-
-
-def test_a_minute_of_ticks_keeps_its_beat() -> None:
-    clock = Seconds()
-    starts: list[float] = []
-
-    def tick() -> None:
-        starts.append(clock.now - 1000)
-        clock.now += 1.5
-
-    done = run(tick, ticks=None, tick_seconds=5, monotonic=clock, sleep=clock.sleep)
-    assert done == 11
-    assert starts == [0, 5, 10, 15, 20, 25, 30, 35, 40, 45, 50]
-    assert clock.now - 1000 < 55
+def test_warm_instances_are_stopped_and_started_again_clean() -> None:
+    world = World(FleetConfig(min_runtime=10, quiet_time=5, warm_pool=3), Backlog(25, 0))
+    world.tick()
+    world.wait(20)
+    world.backlog = Backlog(0, 0)
+    for _ in range(6):
+        world.tick()
+        world.wait(5)
+        world.workers_live()
+    states = sorted(each.state for each in world.ec2.machines.values())
+    assert states == ["stopped"] * 3 + ["terminated"] * 2
+    world.backlog = Backlog(25, 0)
+    world.tick()
+    world.wait(5)
+    record = world.tick()
+    assert len(world.ec2.machines) == 7
+    assert world.existing() == 5
+    assert record.observation.fleet is not None
+    assert len(record.observation.fleet.ready) == 5
 
 
-def test_a_single_tick_neither_sleeps_nor_repeats() -> None:
-    clock = Seconds()
-    assert run(lambda: None, ticks=1, tick_seconds=5, monotonic=clock, sleep=clock.sleep) == 1
-    assert clock.slept == []
+def test_measured_boots_and_throughput_are_learnt() -> None:
+    world = World(FleetConfig(), Backlog(50, 0))
+    world.ec2.boot = 38
+    world.tick()
+    for waiting in (50, 50, 50, 50, 50, 50, 50, 50, 40, 30):
+        world.wait(5)
+        world.backlog = Backlog(waiting, 0)
+        record = world.tick()
+    assert record.state.boot_seconds == pytest.approx(40, abs=6)
+    assert 0 < record.state.throughput < 1
+    assert record.state.usage.instance_seconds > 0
+    assert record.state.usage.cost > 0
+    assert record.state.usage.success_rate == 1
 
 
-@given(
-    st.floats(0.1, 60),
-    st.lists(st.floats(0, 30), min_size=1, max_size=600),
-    st.none() | st.integers(1, 20),
-    st.sampled_from([0.0, 0.001, 0.5]),
-)
-def test_no_tick_starts_late_and_no_sleep_is_negative(
-    tick_seconds: float, lengths: list[float], ticks: int | None, reading: float
-) -> None:
-    clock = Seconds(reading=reading)
-    starts: list[float] = []
+def test_a_tick_that_took_long_is_not_followed_by_a_hurry() -> None:
+    now, starts = 0.0, []
 
     def tick() -> None:
-        starts.append(clock.now - 1000)
-        clock.now += lengths[len(starts) % len(lengths)]
+        nonlocal now
+        starts.append(now)
+        now += 7 if len(starts) == 1 else 0.5
 
-    done = run(tick, ticks=ticks, tick_seconds=tick_seconds, monotonic=clock, sleep=clock.sleep)
-    assert done == len(starts) >= 1
-    assert ticks is None or done <= ticks
-    assert max(starts) <= LAST_START_SECONDS + reading + 1e-6
-    assert all(seconds >= 0 for seconds in clock.slept)
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    done = run(tick, ticks=4, tick_seconds=lambda: 5, monotonic=lambda: now, sleep=sleep)
+    assert done == 4
+    assert starts == [0, 7, 12, 17]
+
+
+def test_a_changed_setting_counts_from_the_next_tick() -> None:
+    world = World(FleetConfig(max_instances=2), Backlog(50, 0))
+    world.tick()
+    assert world.existing() == 2
+    world.config = replace(world.config, max_instances=4)
+    world.wait(5)
+    world.tick()
+    assert world.existing() == 4
