@@ -11,7 +11,7 @@ import boto3
 from botocore.config import Config
 
 from faces.cache.valkey import make_cache
-from faces.contracts.names import TAG_DRAIN
+from faces.contracts.names import TAG_DRAINED, TAG_READY
 from faces.contracts.settings import WorkerSettings
 from faces.gallery.database import KeptConnection
 from faces.gallery.gallery import Gallery
@@ -20,7 +20,7 @@ from gpu_worker.backends.choice import Backend
 from gpu_worker.coordinator import Coordinator
 from gpu_worker.hands import Hands
 from gpu_worker.heartbeat import Heartbeat
-from gpu_worker.imds import InstanceMetadata, MetadataNotices
+from gpu_worker.imds import DRAIN_TAG_REASON, InstanceMarks, InstanceMetadata, MetadataNotices
 from gpu_worker.index import GalleryIndex
 from gpu_worker.logs import set_up_logging
 from gpu_worker.metrics import Metrics
@@ -133,6 +133,11 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
         )
         for _ in range(settings.receivers)
     ]
+    notices: MetadataNotices | None = None
+    marks: InstanceMarks | None = None
+    if settings.metadata_url:  # else this is no instance of EC2
+        notices = MetadataNotices(InstanceMetadata(settings.metadata_url))
+        marks = InstanceMarks(session.client("ec2", config=config), settings.worker_id)
     pace = Pace(settings.idle_seconds, settings.drain_seconds, settings.metrics_seconds)
     cache.work_as(mark)
     log.info(
@@ -154,19 +159,19 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
             breakers.database,
             shutdown,
             pace,
-            background=_drain_watch(settings, shutdown),
+            background=() if notices is None else [lambda: _watch(notices, shutdown)],
             flush=metrics.flush,
+            kept=lambda: notices is not None and notices.kept(),
+            on_ready=lambda: None if marks is None else marks.set(TAG_READY),
         )
+        if marks is not None and shutdown.reason == DRAIN_TAG_REASON:
+            marks.set(TAG_DRAINED)
     finally:
         connection.close()
 
 
-def _drain_watch(settings: WorkerSettings, shutdown: Shutdown) -> list[Callable[[], None]]:
-    """Return what asks EC2 whether the worker is to end; nothing outside of EC2."""
-    if not settings.metadata_url:
-        return []
-    notices = MetadataNotices(InstanceMetadata(settings.metadata_url), TAG_DRAIN)
-    return [lambda: watch([notices], shutdown, _NOTICE_SECONDS)]
+def _watch(notices: MetadataNotices, shutdown: Shutdown) -> None:
+    watch([notices], shutdown, _NOTICE_SECONDS)
 
 
 def _print(line: str) -> None:

@@ -10,9 +10,15 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, time
+from typing import TYPE_CHECKING
 
 from faces.contracts.errors import TransientError
+from faces.contracts.names import TAG_DRAIN, TAG_KEEP
+from gpu_worker.aws import aws_call
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +29,7 @@ _UNAUTHORIZED = 401
 
 SPOT_ACTION = "spot/instance-action"
 REBALANCE = "events/recommendations/rebalance"
+DRAIN_TAG_REASON = "drain tag"
 
 
 class InstanceMetadata:
@@ -51,7 +58,7 @@ class InstanceMetadata:
             When the service does not answer.
         """
         request = urllib.request.Request(  # noqa: S310 - the address is a setting
-            f"{self._url}/latest/meta-data/{urllib.parse.quote(path)}",
+            f"{self._url}/latest/meta-data/{urllib.parse.quote(path, safe='/:')}",
             headers={"X-aws-ec2-metadata-token": self._session()},
         )
         try:
@@ -85,27 +92,75 @@ class InstanceMetadata:
 
 
 class MetadataNotices:
-    """A `DrainSource`: spot interruption, rebalance recommendation, the scaler's drain tag."""
+    """What the instance's metadata say of its end: a `DrainSource`, and a reason to stay.
 
-    def __init__(self, metadata: InstanceMetadata, drain_tag: str) -> None:
+    Spot interruption, rebalance recommendation, and the scaler's marks, whose values are
+    the Unix second at which they expire.
+
+    Parameters
+    ----------
+    clock : returns seconds since 1970.
+    """
+
+    def __init__(self, metadata: InstanceMetadata, clock: Callable[[], float] = time) -> None:
         self._metadata = metadata
-        self._asking = {
-            SPOT_ACTION: "spot interruption",
-            REBALANCE: "rebalance recommendation",
-            f"tags/instance/{drain_tag}": "drain tag",
-        }
+        self._clock = clock
         self._silent = False
 
     def asked(self) -> str | None:
-        """Return which notice there is, if any; none while the service is silent."""
+        """Return why the worker should end, or None; None also while nothing answers."""
+        if self._get(SPOT_ACTION) is not None:
+            return "spot interruption"
+        if self._get(REBALANCE) is not None:
+            return "rebalance recommendation"
+        if self._marked(TAG_DRAIN):
+            return DRAIN_TAG_REASON
+        return None
+
+    def kept(self) -> bool:
+        """Whether the worker should stay though it is idle."""
+        return self._marked(TAG_KEEP)
+
+    def _marked(self, tag: str) -> bool:
         try:
-            for path, reason in self._asking.items():
-                if self._metadata.get(path) is not None:
-                    return reason
+            return float(self._get(f"tags/instance/{tag}") or 0) > self._clock()
+        except ValueError:
+            return False
+
+    def _get(self, path: str) -> str | None:
+        try:
+            answer = self._metadata.get(path)
         except TransientError as error:
             if not self._silent:
                 log.warning("%s", error.detail)
             self._silent = True
-        else:
-            self._silent = False
-        return None
+            return None
+        self._silent = False
+        return answer
+
+
+class InstanceMarks:
+    """Marks on the worker's own instance, for the scaler.
+
+    Parameters
+    ----------
+    clock : returns seconds since 1970.
+    """
+
+    def __init__(
+        self, ec2: "EC2Client", instance_id: str, clock: Callable[[], float] = time
+    ) -> None:
+        self._ec2 = ec2
+        self._instance_id = instance_id
+        self._clock = clock
+
+    def set(self, tag: str) -> None:
+        """Set a mark to the present second; a failure is only logged: it helps, no more."""
+        try:
+            with aws_call("marking the instance"):
+                self._ec2.create_tags(
+                    Resources=[self._instance_id],
+                    Tags=[{"Key": tag, "Value": f"{self._clock():.0f}"}],
+                )
+        except TransientError as error:
+            log.warning("%s", error.detail)

@@ -60,6 +60,8 @@ class Worker:
     database : breaker of the database.
     background : run in threads of their own until the worker is asked to end.
     flush : writes the metrics.
+    kept : whether the worker stays though it is idle.
+    on_ready : called before the first receive.
     clock : monotonic seconds.
     """
 
@@ -76,6 +78,8 @@ class Worker:
         *,
         background: Sequence[Callable[[], None]] = (),
         flush: Callable[[], None] = lambda: None,
+        kept: Callable[[], bool] = lambda: False,
+        on_ready: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._hands = hands
@@ -88,6 +92,8 @@ class Worker:
         self._pace = pace
         self._background = background
         self._flush = flush
+        self._kept = kept
+        self._on_ready = on_ready
         self._clock = clock
         self._stop = threading.Event()
 
@@ -99,6 +105,7 @@ class Worker:
             # Nothing is received before the gallery could be read.
             ending = self._until_followed()
             if ending is None:
+                self._on_ready()
                 self._coordinator.start()
                 for receiver in self._receivers:
                     threading.Thread(
@@ -129,7 +136,7 @@ class Worker:
             if self._clock() - flushed >= self._pace.metrics_seconds:
                 flushed = self._clock()
                 self._flush()
-            if self._hands.idle_seconds < self._pace.idle_seconds:
+            if self._hands.idle_seconds < self._pace.idle_seconds or self._kept():
                 continue
             # A message may come with the receives that are still under way.
             self._hands.pause()

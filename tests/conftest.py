@@ -4,4 +4,5 @@ pytest_plugins = [
     "tests.fixtures.postgres",
     "tests.fixtures.aws_emulator",
     "tests.fixtures.worker_stack",
+    "tests.fixtures.metadata_service",
 ]

@@ -1,0 +1,110 @@
+"""How workers end: on a photo that kills them, on EC2's notices, and what they leave."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from faces.contracts.jobs import ContentType, JobKind, JobRequest
+from gpu_worker.imds import SPOT_ACTION
+from tests.fixtures.metadata_service import FakeMetadata
+from tests.fixtures.photos import encoded
+from tests.fixtures.worker_stack import MAX_RECEIVES, WorkerStack
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS = 60.0
+
+Start = Callable[..., "subprocess.Popen[bytes]"]
+
+
+def photo(colour: tuple[int, int, int]) -> bytes:
+    return encoded(np.full((64, 64, 3), colour, dtype=np.uint8), "PNG")
+
+
+GOOD, POISON, SLOW = photo((9, 99, 9)), photo((255, 0, 0)), photo((0, 0, 255))
+
+
+def detect(stack: WorkerStack, data: bytes) -> str:
+    return stack.submit(data, JobRequest(kind=JobKind.DETECT, content_type=ContentType.PNG))
+
+
+@pytest.fixture
+def start(
+    worker_stack: WorkerStack, aws_environment: dict[str, str], database_url: str, tmp_path: Path
+) -> Iterator[Start]:
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start(**settings: str) -> "subprocess.Popen[bytes]":
+        environ = {
+            "PATH": os.environ["PATH"],
+            **aws_environment,
+            "DATABASE_URL": database_url,
+            "FACES_STACK": worker_stack.names.stack,
+            "WORKER_ID": f"i-{len(processes)}",
+            "WORKER_POLL_SECONDS": "1",
+            "WORKER_VISIBILITY_SECONDS": "5",
+            **settings,
+        }
+        with (tmp_path / f"{len(processes)}.log").open("wb") as log:
+            processes.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "tests.fixtures.worker_cli"],
+                    env=environ,
+                    cwd=ROOT,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
+            )
+        return processes[-1]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()
+
+
+def test_a_photo_that_kills_the_process_costs_nobody_else(
+    worker_stack: WorkerStack, start: Start
+) -> None:
+    """The dead worker's successors finish the others; the poison ends as a dead letter."""
+    good = [detect(worker_stack, GOOD) for _ in range(4)]
+    poison = detect(worker_stack, POISON)
+    good += [detect(worker_stack, GOOD) for _ in range(4)]
+    deaths = 0
+    while True:
+        # The scaler replaces workers that died; idle ones end in order.
+        code = start(WORKER_IDLE_SECONDS="7").wait(SECONDS)
+        deaths += code == 139
+        if code == 0:
+            break
+    assert deaths == MAX_RECEIVES
+    assert sorted(worker_stack.finished()) == sorted(good)
+    assert all(worker_stack.result(job).state == "succeeded" for job in good)
+    assert worker_stack.waiting(worker_stack.names.req_queue) == (0, 0)
+    url = worker_stack.urls[worker_stack.names.req_dlq]
+    [dead] = worker_stack.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    assert poison in dead["Body"]
+
+
+def test_a_spot_notice_ends_the_worker_in_time(
+    worker_stack: WorkerStack, start: Start, metadata_service: FakeMetadata
+) -> None:
+    jobs = [detect(worker_stack, SLOW) for _ in range(40)]
+    process = start(WORKER_METADATA_URL=metadata_service.url, WORKER_IN_HAND="16")
+    deadline = time.monotonic() + SECONDS
+    while not worker_stack.results():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    metadata_service.paths[SPOT_ACTION] = '{"action": "terminate"}'
+    noticed = time.monotonic()
+    assert process.wait(SECONDS) == 0
+    assert time.monotonic() - noticed < 25, "20 s after a notice that is read every 5 s"
+    done = worker_stack.results()
+    assert 1 <= done < len(jobs)
+    # All of the rest can be taken by others at once.
+    assert worker_stack.waiting(worker_stack.names.req_queue) == (len(jobs) - done, 0)
