@@ -76,8 +76,9 @@ class Call:
         scheme = headers.get("x-forwarded-proto", "https")
         # API Gateway's path holds the stage, the route's pattern does not.
         path = str(self.request.context.get("path", ""))
-        depth = len(self.request.path.strip("/").split("/"))
-        stage = "/".join(path.rstrip("/").split("/")[:-depth])
+        depth = len([part for part in self.request.path.split("/") if part])
+        parts = path.rstrip("/").split("/")
+        stage = "/".join(parts[: len(parts) - depth])
         return f"{scheme}://{headers.get('host', 'localhost')}{stage}"
 
 

@@ -31,7 +31,12 @@ def upload_form(
         When the request does not fit into an object's metadata.
     """
     metadata = {META + name: value for name, value in request.to_metadata().items()}
-    _check_size(metadata)
+    if not fits(request):
+        raise InvalidInput(
+            "file_name",
+            f"The request takes more than the {METADATA_MAX_BYTES} bytes that are allowed as "
+            "object metadata; choose a shorter file name.",
+        )
     fields = {"Content-Type": request.content_type.value, **metadata}
     signed = s3.generate_presigned_post(
         Bucket=settings.names.in_bucket,
@@ -51,11 +56,7 @@ def upload_form(
     )
 
 
-def _check_size(metadata: dict[str, str]) -> None:
-    size = sum(len(name) + len(value) for name, value in metadata.items())
-    if size > METADATA_MAX_BYTES:
-        raise InvalidInput(
-            "file_name",
-            f"The request takes {size} bytes as object metadata, {METADATA_MAX_BYTES} are "
-            "allowed; choose a shorter file name.",
-        )
+def fits(request: JobRequest) -> bool:
+    """Return whether a request can ride on an object as its metadata."""
+    size = sum(len(META + name) + len(value) for name, value in request.to_metadata().items())
+    return size <= METADATA_MAX_BYTES

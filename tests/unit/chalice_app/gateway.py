@@ -32,17 +32,18 @@ def call(
     headers: dict[str, str] | None = None,
     encoded: bool = False,
 ) -> Answer:
-    """Send one request; a body that is no text is sent as JSON."""
+    """Send one request; a body that is neither text nor bytes is sent as JSON."""
     parts = urlsplit(address)
     resource, values = find_resource(parts.path)
     sent = {"Host": "api.test", "X-Forwarded-Proto": "https", **(headers or {})}
     if key is not None:
         sent["X-Api-Key"] = key
-    if body is not None and not isinstance(body, str):
+    encoded = encoded or isinstance(body, bytes)
+    if body is not None and not isinstance(body, str | bytes):
         body = json.dumps(body)
         sent.setdefault("Content-Type", "application/json")
     if encoded and body is not None:
-        body = base64.b64encode(body.encode()).decode()
+        body = base64.b64encode(body.encode() if isinstance(body, str) else body).decode()
     event = {
         "resource": resource,
         "path": parts.path,
