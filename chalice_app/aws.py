@@ -25,6 +25,7 @@ _TAKEN = {"412", "PreconditionFailed"}
 _LATER = {"ConditionalRequestConflict", "SlowDown", "Throttling", "ThrottlingException",
           "RequestThrottled", "RequestTimeout", "InternalError", "ServiceUnavailable"}  # fmt: skip
 _DELETE_BATCH = 10
+_OBJECTS_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,9 @@ class Objects(Protocol):
 
     def delete(self, bucket: str, key: str) -> None:
         """Delete an object; harmless where there is none."""
+
+    def delete_many(self, bucket: str, keys: Sequence[str]) -> None:
+        """Delete objects, a thousand a call; harmless where there are none."""
 
     def listing(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
         """Yield the objects whose keys start with `prefix`, by key; a thousand a call."""
@@ -205,6 +209,17 @@ class S3Objects:
         """Delete an object; harmless where there is none."""
         with transient_errors():
             self._client.delete_object(Bucket=bucket, Key=key)
+
+    def delete_many(self, bucket: str, keys: Sequence[str]) -> None:
+        """Delete objects, a thousand a call; harmless where there are none."""
+        for start in range(0, len(keys), _OBJECTS_BATCH):
+            part = keys[start : start + _OBJECTS_BATCH]
+            with transient_errors():
+                answer = self._client.delete_objects(
+                    Bucket=bucket, Delete={"Objects": [{"Key": key} for key in part], "Quiet": True}
+                )
+            if answer.get("Errors"):
+                raise TransientError(f"{len(answer['Errors'])} objects were not deleted")
 
     def listing(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
         """Yield the objects whose keys start with `prefix`, by key; a thousand a call."""

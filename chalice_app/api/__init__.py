@@ -1,13 +1,16 @@
 """The operations of the HTTP interface, a module an area; `chalice_app.registry` says how."""
 
-from chalice_app.api import audit, jobs, keys, people, service
+from chalice_app.api import audit, collections, faces, jobs, keys, people, seeds, service
 from chalice_app.registry import Area, Operation
 
 AREAS: tuple[Area, ...] = (
     jobs.area,
     people.area,
+    faces.area,
+    collections.area,
     keys.area,
     audit.area,
+    seeds.area,
     service.area,
 )
 OPERATIONS: tuple[Operation, ...] = tuple(

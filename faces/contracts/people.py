@@ -1,12 +1,13 @@
 """People and faces as the API is asked for them and answers them, without vectors."""
 
 from datetime import date, datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
 from faces.contracts.base import Document, StoredDocument
 from faces.contracts.jobs import DEFAULT_COLLECTION, CollectionName, PersonName
+from faces.contracts.results import FaceQuality
 
 MAX_LIMIT = 1000
 
@@ -17,6 +18,10 @@ def _one_line(text: str) -> str:
     if not stripped or not stripped.isprintable():
         raise ValueError("must hold visible text without control characters")
     return stripped
+
+
+def _drop_default(schema: dict[str, Any]) -> None:
+    del schema["default"]
 
 
 Line = AfterValidator(_one_line)
@@ -45,7 +50,7 @@ class PersonUpdate(Document):
     """What to change of a person: the fields that are given; null empties one."""
 
     # The default is never stored: only fields that were given are.
-    name: Name = ""
+    name: Name = Field(default="", json_schema_extra=_drop_default)
     birthdate: date | None = None
     email: Email | None = None
     external_id: ExternalId | None = None
@@ -58,6 +63,7 @@ class EnrolUnknown(Document):
     ----------
     name : makes a new person, with birthdate, email and external_id where given.
     person_id : adds the face to a person who is there.
+    force : store the face though a check advises against it.
     """
 
     collection: CollectionName = DEFAULT_COLLECTION
@@ -67,6 +73,7 @@ class EnrolUnknown(Document):
     birthdate: date | None = None
     email: Email | None = None
     external_id: ExternalId | None = None
+    force: bool = False
 
     @model_validator(mode="after")
     def _new_or_known(self) -> Self:
@@ -142,7 +149,70 @@ class PersonPage(StoredDocument):
 
 
 class PersonDeleted(StoredDocument):
-    """The answer to `DELETE /v1/people/{id}`; `faces` is how many went with the person."""
+    """The answer to `DELETE /v1/people/{id}`: what went with the person.
+
+    Attributes
+    ----------
+    faces : enrolled faces with their vectors.
+    unmatched_faces : vectors of unknown faces that were the person's, by similarity.
+    photos : from which the faces came, as far as they were still kept.
+    """
 
     person_id: str
     faces: int
+    unmatched_faces: int = 0
+    photos: int = 0
+
+
+class MergePeople(Document):
+    """The body of `POST /v1/people/{id}/merge`: the person who goes up in that one."""
+
+    merge: str = Field(min_length=1, max_length=36)
+
+
+class StoredFace(StoredDocument):
+    """An enrolled face, without its vector.
+
+    Attributes
+    ----------
+    model_tag : of the model that made the vector.
+    job_id : of the photo that it came from; None where it was imported.
+    created_at : UTC.
+    """
+
+    face_id: str
+    model_tag: str
+    job_id: str | None = None
+    quality: FaceQuality | None = None
+    created_at: datetime
+
+
+class FaceList(StoredDocument):
+    """A person's faces, the oldest first."""
+
+    faces: tuple[StoredFace, ...]
+
+
+class AddFace(Document):
+    """The body of `POST /v1/people/{id}/faces`: an unknown face that is that person's.
+
+    Attributes
+    ----------
+    force : store the face though a check advises against it.
+    """
+
+    req_id: str = Field(min_length=1, max_length=36)
+    force: bool = False
+
+
+class MoveFace(Document):
+    """The body of `PATCH /v1/faces/{id}`: whose the face is."""
+
+    person_id: str = Field(min_length=1, max_length=36)
+
+
+class FaceDeleted(StoredDocument):
+    """The answer to `DELETE /v1/faces/{id}`; `photos` as in `PersonDeleted`."""
+
+    face_id: str
+    photos: int = 0

@@ -3,10 +3,11 @@
 import re
 from datetime import UTC
 
+from faces.contracts.collections import Collection, CollectionSettings
 from faces.contracts.errors import ErrorCode, FacesError, InvalidInput
 from faces.contracts.jobs import DEFAULT_COLLECTION, DEFAULT_TENANT
 from faces.gallery.database import Connection
-from faces.gallery.records import CollectionInfo
+from faces.gallery.records import Deleted
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
@@ -44,28 +45,78 @@ def find(connection: Connection, tenant: str, collection: str) -> int:
     raise FacesError(ErrorCode.UNKNOWN_COLLECTION)
 
 
-def of_tenant(connection: Connection, tenant: str) -> list[CollectionInfo]:
+def settings_of(connection: Connection, tenant: str, collection: str) -> CollectionSettings:
+    """Return a collection's settings; those of a new one where there is none."""
+    row = None
+    if _NAME.fullmatch(tenant) and _NAME.fullmatch(collection):
+        row = connection.execute(
+            "SELECT settings FROM collections WHERE tenant = %s AND name = %s",
+            [tenant, collection],
+        ).fetchone()
+    return CollectionSettings.model_validate(row[0]) if row else CollectionSettings()
+
+
+def create(
+    connection: Connection, tenant: str, collection: str, settings: CollectionSettings
+) -> None:
+    """Make a collection; FacesError `collection_exists` where there is one."""
+    ensure_tenant(connection, tenant)
+    made = connection.execute(
+        "INSERT INTO collections (tenant, name, settings) VALUES (%s, %s, %s) "
+        "ON CONFLICT DO NOTHING",
+        [tenant, collection, _stored(settings)],
+    )
+    if not made.rowcount:
+        raise FacesError(ErrorCode.COLLECTION_EXISTS, field="collection")
+
+
+def change(
+    connection: Connection, tenant: str, collection: str, settings: CollectionSettings
+) -> None:
+    """Replace a collection's settings."""
+    connection.execute("SELECT lock_feed()")
+    connection.execute(
+        "UPDATE collections SET settings = %s WHERE collection_id = %s",
+        [_stored(settings), find(connection, tenant, collection)],
+    )
+
+
+def get(connection: Connection, tenant: str, collection: str) -> Collection:
+    """Return a collection; FacesError `unknown_collection`."""
+    found = of_tenant(connection, tenant, only=collection)
+    if not found:
+        raise FacesError(ErrorCode.UNKNOWN_COLLECTION)
+    return found[0]
+
+
+def of_tenant(connection: Connection, tenant: str, only: str | None = None) -> list[Collection]:
     """Return a tenant's collections by name; none for a tenant that has none."""
-    if not _NAME.fullmatch(tenant):
+    if not _NAME.fullmatch(tenant) or (only is not None and not _NAME.fullmatch(only)):
         return []
     rows = connection.execute(
         """
-        SELECT name, created_at,
+        SELECT name, settings, created_at,
                (SELECT count(*) FROM people WHERE people.collection_id = c.collection_id),
                (SELECT count(*) FROM faces WHERE faces.collection_id = c.collection_id)
-        FROM collections c WHERE tenant = %s ORDER BY name
+        FROM collections c
+        WHERE tenant = %(tenant)s AND (%(only)s::text IS NULL OR name = %(only)s)
+        ORDER BY name
         """,
-        [tenant],
+        {"tenant": tenant, "only": only},
     ).fetchall()
     return [
-        CollectionInfo(
-            collection=name, created_at=created_at.astimezone(UTC), people=people, faces=faces
+        Collection(
+            collection=name,
+            settings=CollectionSettings.model_validate(settings),
+            created_at=created_at.astimezone(UTC),
+            people=people,
+            faces=faces,
         )
-        for name, created_at, people, faces in rows
+        for name, settings, created_at, people, faces in rows
     ]
 
 
-def delete(connection: Connection, tenant: str, collection: str) -> None:
+def delete(connection: Connection, tenant: str, collection: str) -> Deleted:
     """Delete a collection with all people and faces; runs in a transaction.
 
     Raises
@@ -77,5 +128,21 @@ def delete(connection: Connection, tenant: str, collection: str) -> None:
         raise InvalidInput("collection", "the default collection always stays")
     collection_id = find(connection, tenant, collection)
     connection.execute("SELECT lock_feed()")
-    # The foreign keys take all that is in it along; the triggers tell the feed.
+    faces = connection.execute(
+        "DELETE FROM faces WHERE collection_id = %s RETURNING job_id", [collection_id]
+    ).fetchall()
+    unmatched = connection.execute(
+        "DELETE FROM unmatched_faces WHERE collection_id = %s", [collection_id]
+    )
+    people = connection.execute("DELETE FROM people WHERE collection_id = %s", [collection_id])
     connection.execute("DELETE FROM collections WHERE collection_id = %s", [collection_id])
+    return Deleted(
+        people=people.rowcount,
+        faces=len(faces),
+        unmatched_faces=unmatched.rowcount,
+        jobs=tuple({str(job_id) for (job_id,) in faces if job_id is not None}),
+    )
+
+
+def _stored(settings: CollectionSettings) -> str:
+    return settings.model_dump_json(exclude_none=True)

@@ -9,7 +9,7 @@ from faces.contracts.errors import ErrorCode, FacesError, InvalidInput
 from faces.contracts.ids import parse_id
 from faces.gallery import collections, people
 from faces.gallery.database import Connection
-from faces.gallery.records import Person, PersonUpdate
+from faces.gallery.records import Deleted, Person, PersonUpdate
 
 
 def update_person(
@@ -73,13 +73,15 @@ def move_face(
     return people.get(connection, tenant, collection, known_id)
 
 
-def delete_face(connection: Connection, tenant: str, collection: str, face_id: str) -> None:
+def delete_face(connection: Connection, tenant: str, collection: str, face_id: str) -> Deleted:
     """Delete a face; its person stays, even without faces."""
     collection_id = collections.find(connection, tenant, collection)
     connection.execute("SELECT lock_feed()")
-    deleted = connection.execute(
-        "DELETE FROM faces WHERE face_id = %s AND collection_id = %s",
+    row = connection.execute(
+        "DELETE FROM faces WHERE face_id = %s AND collection_id = %s RETURNING job_id",
         [parse_id(face_id, unknown=ErrorCode.UNKNOWN_FACE), collection_id],
-    )
-    if not deleted.rowcount:
+    ).fetchone()
+    if row is None:
         raise FacesError(ErrorCode.UNKNOWN_FACE)
+    jobs = () if row[0] is None else (str(row[0]),)
+    return Deleted(people=0, faces=1, unmatched_faces=0, jobs=jobs)

@@ -1,50 +1,24 @@
 """The gallery: all that the other parts do with people and faces."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from faces.contracts.results import Candidate, Enrolment, FaceQuality
-from faces.gallery import collections, corrections, enrolment, maintenance, people, repeats
-from faces.gallery.database import Connection, ConnectionSource
-from faces.gallery.records import (
-    CollectionInfo,
-    NewPerson,
-    Person,
-    PersonPage,
-    PersonUpdate,
-    Purged,
-    StoredFace,
-)
+from faces.gallery import collections, enrolment, holding, maintenance, repeats
+from faces.gallery.audit import SYSTEM
+from faces.gallery.directory import Directory
+from faces.gallery.directory import utc_now as utc_now
+from faces.gallery.enrolment import Guard
+from faces.gallery.records import NewPerson, Purged
 
 if TYPE_CHECKING:
     from faces.gallery.vectors import Changes, Embeddings, Snapshot, UnmatchedFace
 
 
-def utc_now() -> datetime:
-    """Return the time, aware, in UTC."""
-    return datetime.now(UTC)
-
-
-class Gallery:
-    """People and faces of all tenants.
-
-    Whatever a tenant asks for in another's collection is answered as unknown. Every
-    method raises TransientError while the database is away; the same call may succeed
-    later, and none is ever half done.
-
-    Parameters
-    ----------
-    connections : where connections come from, such as `database.KeptConnection`.
-    clock : returns the time, aware; decides what has expired.
-    """
-
-    def __init__(
-        self, connections: ConnectionSource, clock: Callable[[], datetime] = utc_now
-    ) -> None:
-        self._connections = connections
-        self._clock = clock
+class Gallery(Directory):
+    """The gallery as the worker uses it: vectors, search, and the feed of changes."""
 
     def ensure_collection(self, tenant: str, collection: str) -> None:
         """Make tenant and collection where they are missing.
@@ -60,27 +34,6 @@ class Gallery:
         with self._transaction() as connection:
             collections.ensure(connection, tenant, collection)
 
-    def enroll_unmatched(
-        self, *, tenant: str, collection: str, req_id: str, person: NewPerson | str
-    ) -> Enrolment:
-        """Move a remembered unknown face into the gallery; works once for each `req_id`.
-
-        Parameters
-        ----------
-        person : a person to make, or the id of one who gets the face added.
-
-        Raises
-        ------
-        FacesError
-            `unknown_req_id` when it was never given out here, was used or has expired;
-            `unknown_person`; `duplicate_person` (its `field` says by what), after which
-            the `req_id` can still be used.
-        """
-        with self._transaction() as connection:
-            return enrolment.enroll_unmatched(
-                connection, tenant, collection, req_id, person, self._clock()
-            )
-
     def enroll_face(
         self,
         *,
@@ -91,6 +44,8 @@ class Gallery:
         embedding: "Embeddings",
         model_tag: str,
         quality: FaceQuality | None = None,
+        guard: Guard | None = None,
+        actor: str = SYSTEM,
     ) -> Enrolment:
         """Add a face to the gallery; a second call of the same job returns the same.
 
@@ -98,11 +53,12 @@ class Gallery:
         ----------
         person : a person to make, or the id of one who gets the face added.
         embedding : float32, shape (512,), unit length.
+        guard : what is checked before; nothing when left out.
 
         Raises
         ------
         FacesError
-            `unknown_person`, `duplicate_person`.
+            `unknown_person`, `duplicate_person`; what the guard refuses.
         ValueError
             When the embedding is not what it should be.
         """
@@ -110,9 +66,11 @@ class Gallery:
 
         vector = encode(embedding)
         with self._transaction() as connection:
-            return enrolment.enroll_face(
-                connection, job_id, tenant, collection, person, vector, model_tag, quality
+            done = enrolment.enroll_face(
+                connection, job_id, tenant, collection, person, vector, model_tag, quality, guard
             )
+            self._enrolled(connection, tenant, collection, actor, done)
+        return done
 
     def remember_unmatched(self, faces: Sequence["UnmatchedFace"]) -> None:
         """Keep unknown faces until they expire; one that is kept or was used stays as it is.
@@ -223,111 +181,21 @@ class Gallery:
         with self._connections() as connection:
             return search.nearest(connection, tenant, collection, embedding, k, model_tag)
 
-    def get_person(self, tenant: str, collection: str, person_id: str) -> Person:
-        """Return a person; FacesError `unknown_person` where there is none."""
-        with self._connections() as connection:
-            return people.get(connection, tenant, collection, person_id)
-
-    def list_people(
-        self,
-        tenant: str,
-        collection: str,
-        *,
-        query: str | None = None,
-        cursor: str | None = None,
-        limit: int = 50,
-    ) -> PersonPage:
-        """Return people ordered by name (case ignored), then id.
-
-        Parameters
-        ----------
-        query : only people whose name, e-mail or external id holds this text (case ignored).
-        cursor : `next_cursor` of the page before; people who come or go meanwhile make
-            no other person appear twice or be left out.
-        limit : 1 to 1,000.
-
-        Raises
-        ------
-        InvalidInput
-            For a wrong `cursor` or `limit`.
-        """
-        with self._connections() as connection:
-            return people.page(connection, tenant, collection, query, cursor, limit)
-
-    def list_faces(self, tenant: str, collection: str, person_id: str) -> list[StoredFace]:
-        """Return a person's faces, the oldest first; FacesError `unknown_person`."""
-        with self._connections() as connection:
-            return people.faces_of(connection, tenant, collection, person_id)
-
-    def delete_person(self, tenant: str, collection: str, person_id: str) -> int:
-        """Delete a person with all faces and return how many; FacesError `unknown_person`."""
-        with self._transaction() as connection:
-            return people.delete(connection, tenant, collection, person_id)
-
-    def update_person(
-        self, tenant: str, collection: str, person_id: str, update: PersonUpdate
-    ) -> Person:
-        """Change what `update` names and return the person as it is then.
-
-        Raises
-        ------
-        FacesError
-            `unknown_person`, `duplicate_person`.
-        """
-        with self._transaction() as connection:
-            return corrections.update_person(connection, tenant, collection, person_id, update)
-
-    def merge_people(self, tenant: str, collection: str, *, keep: str, merge: str) -> Person:
-        """Make one person of two (ids) and return it: all faces, the name of `keep`.
-
-        Birthdate, e-mail and external id come over where `keep` has none.
-
-        Raises
-        ------
-        FacesError
-            `unknown_person`; InvalidInput when both are the same.
-        """
-        with self._transaction() as connection:
-            return corrections.merge_people(connection, tenant, collection, keep, merge)
-
-    def move_face(self, tenant: str, collection: str, face_id: str, person_id: str) -> Person:
-        """Give a face to another person of the collection, who is returned.
-
-        Raises
-        ------
-        FacesError
-            `unknown_face`, `unknown_person`.
-        """
-        with self._transaction() as connection:
-            return corrections.move_face(connection, tenant, collection, face_id, person_id)
-
-    def delete_face(self, tenant: str, collection: str, face_id: str) -> None:
-        """Delete a face; its person stays, even without faces; FacesError `unknown_face`."""
-        with self._transaction() as connection:
-            corrections.delete_face(connection, tenant, collection, face_id)
-
-    def list_collections(self, tenant: str) -> list[CollectionInfo]:
-        """Return a tenant's collections by name; none for a tenant that has none."""
-        with self._connections() as connection:
-            return collections.of_tenant(connection, tenant)
-
-    def delete_collection(self, tenant: str, collection: str) -> None:
-        """Delete a collection with all people and faces.
-
-        Raises
-        ------
-        FacesError
-            `unknown_collection`; InvalidInput for `default` of `default`, which stays.
-        """
-        with self._transaction() as connection:
-            collections.delete(connection, tenant, collection)
-
     def purge_expired(self, now: datetime) -> Purged:
         """Delete unknown faces that have expired, and feed rows older than a day."""
         with self._transaction() as connection:
             return maintenance.purge_expired(connection, now)
 
     @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with self._connections() as connection, connection.transaction():
-            yield connection
+    def holding(self, faces: Collection[str], people: Collection[str] = ()) -> Iterator[bool]:
+        """Keep enrolled faces and people (ids) from being changed or deleted meanwhile.
+
+        Hands out whether all of them are there, with the faces still those people's. A
+        deletion that begins meanwhile waits for the end of the block, so whoever
+        publishes in it names nobody whose deletion was answered. The block must be short.
+        """
+        if not faces and not people:
+            yield True
+            return
+        with self._transaction() as connection:
+            yield holding.all_there(connection, faces, people)

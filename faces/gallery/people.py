@@ -12,12 +12,15 @@ from psycopg.rows import TupleRow
 
 from faces.contracts.errors import ErrorCode, FacesError, InvalidInput
 from faces.contracts.ids import new_id, parse_id
+from faces.contracts.people import MAX_LIMIT
 from faces.contracts.results import FaceQuality
 from faces.gallery import collections
 from faces.gallery.database import Connection
-from faces.gallery.records import NewPerson, Person, PersonPage, StoredFace
+from faces.gallery.records import Deleted, NewPerson, Person, PersonPage, StoredFace
 
-MAX_LIMIT = 1000
+SAME_PERSON = 0.5
+"""Cosine from which an unknown face goes with a deleted person. Below every threshold that
+recognises: to forget one vector too many costs a photo, to keep one breaks a promise."""
 _UNIQUE_INDEXES = {"people_email": "email", "people_external_id": "external_id"}
 _SELECT = """
     SELECT person_id, name, birthdate, email, external_id,
@@ -86,7 +89,7 @@ def faces_of(
     """Return a person's faces, the oldest first; FacesError `unknown_person`."""
     person = get(connection, tenant, collection, person_id)
     rows = connection.execute(
-        "SELECT face_id, model_tag, quality, created_at FROM faces WHERE person_id = %s "
+        "SELECT face_id, model_tag, job_id, quality, created_at FROM faces WHERE person_id = %s "
         "ORDER BY created_at, face_id",
         [person.person_id],
     ).fetchall()
@@ -94,15 +97,18 @@ def faces_of(
         StoredFace(
             face_id=str(face_id),
             model_tag=model_tag,
+            job_id=str(job_id) if job_id else None,
             quality=FaceQuality.model_validate(quality) if quality else None,
             created_at=created_at.astimezone(UTC),
         )
-        for face_id, model_tag, quality, created_at in rows
+        for face_id, model_tag, job_id, quality, created_at in rows
     ]
 
 
-def delete(connection: Connection, tenant: str, collection: str, person_id: str) -> int:
-    """Delete a person with all faces and return how many; runs in a transaction.
+def delete(connection: Connection, tenant: str, collection: str, person_id: str) -> Deleted:
+    """Delete a person with all faces; runs in a transaction.
+
+    Unknown faces that are kept and look like the person go too.
 
     Raises
     ------
@@ -112,15 +118,29 @@ def delete(connection: Connection, tenant: str, collection: str, person_id: str)
     collection_id = collections.find(connection, tenant, collection)
     known_id = parse_id(person_id, unknown=ErrorCode.UNKNOWN_PERSON)
     connection.execute("SELECT lock_feed()")
-    faces = connection.execute(
-        "DELETE FROM faces WHERE collection_id = %s AND person_id = %s", [collection_id, known_id]
+    unmatched = connection.execute(
+        """
+        DELETE FROM unmatched_faces u WHERE collection_id = %s AND EXISTS (
+            SELECT FROM faces f WHERE person_id = %s AND f.collection_id = u.collection_id
+            AND f.model_tag = u.model_tag AND 1 - (f.embedding <=> u.embedding) >= %s)
+        """,
+        [collection_id, known_id, SAME_PERSON],
     )
+    faces = connection.execute(
+        "DELETE FROM faces WHERE collection_id = %s AND person_id = %s RETURNING job_id",
+        [collection_id, known_id],
+    ).fetchall()
     person = connection.execute(
         "DELETE FROM people WHERE collection_id = %s AND person_id = %s", [collection_id, known_id]
     )
     if not person.rowcount:
         raise FacesError(ErrorCode.UNKNOWN_PERSON)
-    return faces.rowcount
+    return Deleted(
+        people=1,
+        faces=len(faces),
+        unmatched_faces=unmatched.rowcount,
+        jobs=tuple({str(job_id) for (job_id,) in faces if job_id is not None}),
+    )
 
 
 def find_or_make(

@@ -1,38 +1,27 @@
 """What the gallery stores and answers about people, without vectors."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
-from faces.contracts.base import StoredDocument
 from faces.contracts.people import NewPerson as NewPerson
 from faces.contracts.people import Person as Person
 from faces.contracts.people import PersonPage as PersonPage
 from faces.contracts.people import PersonUpdate as PersonUpdate
-from faces.contracts.results import FaceQuality
+from faces.contracts.people import StoredFace as StoredFace
 
 
-class CollectionInfo(StoredDocument):
-    """A collection of a tenant; `created_at` in UTC."""
-
-    collection: str
-    people: int
-    faces: int
-    created_at: datetime
-
-
-class StoredFace(StoredDocument):
-    """An enrolled face, without its vector.
+@dataclass(frozen=True)
+class Deleted:
+    """What a deletion took along.
 
     Attributes
     ----------
-    model_tag : of the model that made the vector.
-    created_at : UTC.
+    jobs : whose photos are to be deleted.
     """
 
-    face_id: str
-    model_tag: str
-    quality: FaceQuality | None = None
-    created_at: datetime
+    people: int
+    faces: int
+    unmatched_faces: int
+    jobs: tuple[str, ...]
 
 
 @dataclass(frozen=True)

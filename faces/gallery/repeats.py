@@ -53,8 +53,9 @@ def renew_unmatched(
         connection.execute(
             """
             INSERT INTO unmatched_faces
-                (req_id, collection_id, job_id, embedding, model_tag, box, quality, expires_at)
-            SELECT new_id, collection_id, %(job_id)s, embedding, model_tag, box, quality,
+                (req_id, collection_id, job_id, embedding, model_tag, box, quality, threshold,
+                 expires_at)
+            SELECT new_id, collection_id, %(job_id)s, embedding, model_tag, box, quality, threshold,
                    %(expires_at)s
             FROM unmatched_faces
             JOIN unnest(%(old)s::uuid[], %(new)s::uuid[]) AS pairs (old_id, new_id)

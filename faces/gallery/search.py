@@ -19,9 +19,10 @@ def remember_unmatched(connection: Connection, faces: Sequence[UnmatchedFace]) -
         cursor.executemany(
             """
             INSERT INTO unmatched_faces
-                (req_id, collection_id, job_id, embedding, model_tag, box, quality, expires_at)
+                (req_id, collection_id, job_id, embedding, model_tag, box, quality, threshold,
+                 expires_at)
             SELECT %(req_id)s, %(collection_id)s, %(job_id)s, %(embedding)s, %(model_tag)s,
-                   %(box)s, %(quality)s, %(expires_at)s
+                   %(box)s, %(quality)s, %(threshold)s, %(expires_at)s
             -- A message that comes again must not bring back what was enrolled meanwhile.
             WHERE NOT EXISTS (SELECT FROM faces WHERE enrolled_by = %(req_id)s)
             ON CONFLICT (req_id) DO NOTHING
@@ -35,6 +36,7 @@ def remember_unmatched(connection: Connection, faces: Sequence[UnmatchedFace]) -
                     "model_tag": face.model_tag,
                     "box": face.box.model_dump_json() if face.box else None,
                     "quality": face.quality.model_dump_json() if face.quality else None,
+                    "threshold": face.threshold,
                     "expires_at": face.expires_at,
                 }
                 for face in faces

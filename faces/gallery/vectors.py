@@ -29,6 +29,7 @@ class UnmatchedFace:
     ----------
     embedding : float32, shape (512,), unit length.
     expires_at : aware.
+    threshold : the cosine by which it was unknown.
     box, quality : as in the job's result; the quality goes with the face when enrolled.
     """
 
@@ -41,6 +42,7 @@ class UnmatchedFace:
     expires_at: datetime
     box: Box | None = None
     quality: FaceQuality | None = None
+    threshold: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

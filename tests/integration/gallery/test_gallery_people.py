@@ -108,7 +108,7 @@ def test_a_deleted_person_is_gone(gallery: Gallery) -> None:
     enroll(gallery, ada.person_id, vector(2))
     bob = enroll(gallery, NewPerson(name="Bob"), vector(3))
 
-    assert gallery.delete_person(**HERE, person_id=ada.person_id) == 2
+    assert gallery.delete_person(**HERE, person_id=ada.person_id).faces == 2
 
     with pytest.raises(FacesError) as error:
         gallery.delete_person(**HERE, person_id=ada.person_id)

@@ -117,6 +117,11 @@ class FakeObjects:
         self._check()
         self.add(bucket, key, body, metadata)
 
+    def delete_many(self, bucket: str, keys: Sequence[str]) -> None:
+        self._check()
+        for key in keys:
+            self.stored.pop((bucket, key), None)
+
     def delete(self, bucket: str, key: str) -> None:
         self._check()
         self.stored.pop((bucket, key), None)
@@ -183,6 +188,7 @@ class FakeContext:
     s3: Any = field(default_factory=make_s3)
     gallery: Any = None
     keys: Any = field(default_factory=lambda: FakeKeys())
+    audit: Any = None
     database_away: bool = False
     cache: MemoryCache = field(default_factory=MemoryCache)
 

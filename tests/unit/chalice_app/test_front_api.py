@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, TypeVar
 
@@ -15,7 +16,8 @@ from faces.contracts.ids import check_job_id, new_id
 from faces.contracts.jobs import JobCreated, JobRequest, JobView
 from faces.contracts.results import Enrolment
 from faces.contracts.version import CODE_VERSION
-from faces.gallery.records import NewPerson, Person, PersonPage
+from faces.gallery.enrolment import Guard
+from faces.gallery.records import Deleted, NewPerson, Person, PersonPage
 from tests.unit.chalice_app.fakes import KEY, NOW, SECRET, FakeContext, make_settings, photo
 from tests.unit.chalice_app.gateway import Answer, call
 
@@ -38,8 +40,12 @@ class FakeGallery:
     def list_people(self, *asked: str, **options: Any) -> PersonPage:
         return self._answer(("list", *asked, options), PersonPage(people=(PERSON,)))
 
-    def delete_person(self, *asked: str) -> int:
-        return self._answer(("delete", *asked), 3)
+    def delete_person(self, *asked: str, actor: str) -> Deleted:
+        deleted = Deleted(people=1, faces=3, unmatched_faces=1, jobs=("j",))
+        return self._answer(("delete", *asked, actor), deleted)
+
+    def photos_deleted(self, jobs: Sequence[str]) -> None:
+        self.asked.append(("photos", *jobs))
 
     def _answer(self, asked: tuple[Any, ...], answer: T) -> T:
         self.asked.append(asked)
@@ -224,7 +230,7 @@ def test_a_person_is_made_of_an_unknown_face(context: FakeContext) -> None:
     }
     answer = call("POST", "/v1/people", body)
     assert answer.status == 201
-    assert answer.json == {"person_id": "p", "face_id": "f", "name": "N"}
+    assert answer.json == {"person_id": "p", "face_id": "f", "name": "N", "warnings": []}
     ((_, asked),) = context.gallery.asked
     assert asked == {
         "tenant": "default",
@@ -236,6 +242,8 @@ def test_a_person_is_made_of_an_unknown_face(context: FakeContext) -> None:
             email="ada@example.com",
             external_id="7",
         ),
+        "guard": Guard(force=False),
+        "actor": "root",
     }
 
 
@@ -279,13 +287,19 @@ def test_people_are_read_and_deleted(context: FakeContext) -> None:
     assert Person.model_validate(call("GET", "/v1/people/p?collection=staff").json) == PERSON
     assert PersonPage.model_validate(call("GET", "/v1/people").json).people == (PERSON,)
     call("GET", "/v1/people?collection=staff&query=a&cursor=c&limit=7")
-    assert call("DELETE", "/v1/people/p").json == {"person_id": "p", "faces": 3}
+    assert call("DELETE", "/v1/people/p").json == {
+        "person_id": "p",
+        "faces": 3,
+        "unmatched_faces": 1,
+        "photos": 1,
+    }
     default = {"query": None, "cursor": None, "limit": 50}
     assert context.gallery.asked == [
         ("get", "default", "staff", "p"),
         ("list", "default", "default", default),
         ("list", "default", "staff", {"query": "a", "cursor": "c", "limit": 7}),
-        ("delete", "default", "default", "p"),
+        ("delete", "default", "default", "p", "root"),
+        ("photos", "j"),
     ]
 
 
@@ -309,7 +323,7 @@ def test_unknown_addresses(context: FakeContext, method: str, path: str) -> None
         ("PUT", "/v1/jobs", "POST"),
         ("GET", "/v1/jobs", "POST"),
         ("POST", f"/v1/jobs/{new_id()}", "DELETE, GET"),
-        ("PATCH", "/v1/people/x", "DELETE, GET"),
+        ("PUT", "/v1/people/x", "DELETE, GET, PATCH"),
         ("DELETE", "/health", "GET"),
         ("PUT", "/", "GET"),
     ],
