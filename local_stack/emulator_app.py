@@ -359,15 +359,33 @@ async def _ends_on_signal() -> AsyncIterator[Callable[[], Awaitable[None]]]:
     yield wait
 
 
+def ask_for_no_batch_permissions(iam_actions: Any) -> None:
+    """Have a batch call need the permission of the single call, as SQS does.
+
+    `ministack` asks for `sqs:SendMessageBatch`, an action that does not exist (SQS
+    developer guide, "Amazon SQS API permissions").
+    """
+    stock = iam_actions.extract_iam_action
+
+    def extract(*arguments: Any, **named: Any) -> str | None:
+        action: str | None = stock(*arguments, **named)
+        if action is not None and action.startswith("sqs:"):
+            return action.removesuffix("Batch")
+        return action
+
+    iam_actions.extract_iam_action = extract
+
+
 async def serve(port: int) -> None:
     """Serve the emulator on 127.0.0.1:`port` until SIGTERM."""
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
     from ministack.app import app as ministack_app
-    from ministack.core import hypercorn_compat
+    from ministack.core import hypercorn_compat, iam_actions
     from ministack.services import s3
 
     hypercorn_compat.install()
+    ask_for_no_batch_permissions(iam_actions)
     shelved = ShelvedObjects(s3._buckets._data)
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]

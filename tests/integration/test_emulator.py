@@ -8,6 +8,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 import httpx
@@ -25,6 +26,9 @@ from local_stack.emulator import (
     worker_credentials,
 )
 from local_stack.settings import free_ports
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 NOWHERE = "http://127.0.0.1:9"
 STACK = "faces-emulator-test"
@@ -188,6 +192,9 @@ def test_a_worker_may_do_its_work_and_nothing_else(emulator: EmulatorProcess) ->
     objects.put_object(Bucket=results, Key="results/1.json", Body=b"{}", IfNoneMatch="*")
     queues.receive_message(QueueUrl=requests, WaitTimeSeconds=0)
     queues.send_message(QueueUrl=responses, MessageBody="{}")
+    batch: list[SendMessageBatchRequestEntryTypeDef] = [{"Id": "1", "MessageBody": "{}"}]
+    # There is no permission for batches: that for the single call holds for them.
+    assert "Successful" in queues.send_message_batch(QueueUrl=responses, Entries=batch)
     with pytest.raises(ClientError, match="404"):
         objects.head_object(Bucket=photos, Key="uploads/missing")
 
@@ -196,6 +203,7 @@ def test_a_worker_may_do_its_work_and_nothing_else(emulator: EmulatorProcess) ->
         lambda: objects.delete_object(Bucket=photos, Key="uploads/1"),
         lambda: objects.put_object(Bucket=results, Key="dead-letters/1.json", Body=b""),
         lambda: queues.send_message(QueueUrl=requests, MessageBody="{}"),
+        lambda: queues.send_message_batch(QueueUrl=requests, Entries=batch),
         lambda: queues.receive_message(QueueUrl=responses),
         lambda: worker.client("iam", endpoint_url=url(emulator)).list_roles(),
     ]
