@@ -17,15 +17,17 @@ from faces.gallery.database import KeptConnection
 from faces.gallery.gallery import Gallery
 from gpu_worker.aws import aws_call
 from gpu_worker.backends.choice import Backend
+from gpu_worker.calibration import load_calibration
 from gpu_worker.coordinator import Coordinator
 from gpu_worker.hands import Hands
 from gpu_worker.heartbeat import Heartbeat
 from gpu_worker.imds import DRAIN_TAG_REASON, InstanceMarks, InstanceMetadata, MetadataNotices
 from gpu_worker.index import GalleryIndex
 from gpu_worker.logs import set_up_logging
+from gpu_worker.matching import Decisions
 from gpu_worker.metrics import Metrics
 from gpu_worker.pipeline import Breakers, Parts, Sizes, stages
-from gpu_worker.profiles import PLAIN
+from gpu_worker.profiles import PROFILES
 from gpu_worker.publish import S3Results, SqsAnnouncer
 from gpu_worker.queue import SqsQueue
 from gpu_worker.receiver import Receiver
@@ -85,11 +87,13 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
     queue = SqsQueue(sqs, requests, settings.visibility_seconds)
     connection = KeptConnection(settings.database_url)
     gallery = Gallery(connection, utc_now)
-    profile = PLAIN
+    profile = PROFILES[settings.profile]
     tag = profile.model(backend.embedder.model).tag
     index = GalleryIndex(gallery, tag)
     cache = make_cache(settings.cache_url, settings.stack, settings.cache_seconds)
-    mark = fingerprint(profile.model(backend.embedder.model), settings.match_threshold)
+    rates = settings.false_accept_rate, settings.verify_false_accept_rate
+    decisions = Decisions(load_calibration(profile.crop_version), *rates)
+    mark = fingerprint(profile.model(backend.embedder.model), rates=rates)
     breakers = Breakers.make()
     heartbeat = Heartbeat(queue, settings.visibility_seconds, settings.hold_seconds, _give_up)
     metrics = Metrics(settings.stack, settings.worker_id, breakers.all(), _print)
@@ -104,7 +108,7 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
             gallery=gallery,
             search=index,
             model_tag=tag,
-            threshold=settings.match_threshold,
+            decisions=decisions,
             unmatched_for=timedelta(seconds=settings.unmatched_seconds),
             clock=utc_now,
         ),

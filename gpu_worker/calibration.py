@@ -66,10 +66,18 @@ class Calibration:
 
     data: CalibrationData
 
-    def verify_threshold(self, rate: float) -> float:
-        """Return the cosine that a share `rate` of pairs of strangers reaches."""
+    def verify_threshold(self, rate: float, faces: int = 1) -> float:
+        """Return the cosine from which a face counts as that of a person.
+
+        Parameters
+        ----------
+        rate : the share of other people that may be taken for the person.
+        faces : of the person; the nearest counts.
+        """
+        # log1p and expm1 keep their precision where a rate is far below 1.
+        share = -math.expm1(math.log1p(-rate) / faces)
         exponents = TAIL_STEP * np.arange(len(self.data.tail))
-        return float(np.interp(-math.log10(rate), exponents, self.data.tail))
+        return float(np.interp(-math.log10(share), exponents, self.data.tail))
 
     def identify_threshold(self, rate: float, faces: int) -> float:
         """Return the cosine from which a face of a gallery counts as found.
@@ -79,8 +87,7 @@ class Calibration:
         rate : the share of strangers' photos that may be answered with somebody.
         faces : in the gallery.
         """
-        size = max(faces, LEAST_GALLERY)
-        return self.verify_threshold(-math.expm1(math.log1p(-rate) / size))
+        return self.verify_threshold(rate, max(faces, LEAST_GALLERY))
 
     def same_probability(self, similarity: float) -> float:
         """Return how likely two faces are one person's when both are equally likely before."""

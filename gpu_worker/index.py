@@ -45,6 +45,9 @@ class FaceSearch(Protocol):
     ) -> list[list[Hit]]:
         """Return the `count` nearest people of the collection for each (512,) probe."""
 
+    def size(self, tenant: str, collection: str) -> int:
+        """Return how many faces the collection has."""
+
 
 class CollectionIndex:
     """The faces of one collection."""
@@ -193,6 +196,11 @@ class GalleryIndex:
         if index is None:
             return [[] for _ in probes]
         return index.search(probes, count)
+
+    def size(self, tenant: str, collection: str) -> int:
+        """Return how many faces the collection has."""
+        index = self._collections.get((tenant, collection))
+        return 0 if index is None else len(index)
 
     def _apply(self, changes: Changes) -> None:
         for face_id in changes.removed:

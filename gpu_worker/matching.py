@@ -1,32 +1,79 @@
 """From the nearest people to an answer."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from faces.contracts.results import Candidate, Match
+from faces.contracts.results import Candidate, Match, Verification
+from gpu_worker.calibration import Calibration
 from gpu_worker.index import Hit
 
 
-def decide(
-    hits: Sequence[Hit], names: Mapping[str, str], threshold: float, candidates: int
-) -> tuple[Match | None, tuple[Candidate, ...]]:
-    """Return who it is, if anybody, and the next best `candidates` people.
+@dataclass(frozen=True)
+class Decisions:
+    """Decides who it is, at the false accept rate that is asked for.
 
-    Parameters
+    Attributes
     ----------
-    hits : nearest people, the most similar first.
-    names : the name of each person by id.
-    threshold : cosine similarity from which a face counts as the person.
+    calibration : of the profile that made the vectors.
+    identify_rate, verify_rate : where a job does not say.
     """
-    people = [
-        Candidate(
-            person_id=hit.person_id,
-            name=names.get(hit.person_id, ""),
-            similarity=round(hit.similarity, 4),
-            face_id=hit.face_id,
+
+    calibration: Calibration
+    identify_rate: float
+    verify_rate: float
+
+    def identify(
+        self,
+        hits: Sequence[Hit],
+        names: Mapping[str, str],
+        rate: float | None,
+        candidates: int,
+        faces: int,
+    ) -> tuple[Match | None, tuple[Candidate, ...]]:
+        """Return who it is, if anybody, and the next best `candidates` people.
+
+        Parameters
+        ----------
+        hits : nearest people, the most similar first.
+        names : the name of each person by id.
+        rate : the share of strangers that may be answered with somebody.
+        faces : in the collection.
+        """
+        rate = self.identify_rate if rate is None else rate
+        threshold = self.calibration.identify_threshold(rate, faces)
+        chances = self.calibration.match_probabilities([hit.similarity for hit in hits], faces)
+        people = [
+            Candidate(
+                person_id=hit.person_id,
+                name=names.get(hit.person_id, ""),
+                similarity=round(hit.similarity, 4),
+                probability=round(chance, 4),
+                face_id=hit.face_id,
+            )
+            for hit, chance in zip(hits, chances, strict=True)
+        ]
+        if hits and hits[0].similarity >= threshold:
+            best = Match(
+                **people[0].model_dump(), threshold=round(threshold, 4), false_accept_rate=rate
+            )
+            return best, tuple(people[1 : candidates + 1])
+        return None, tuple(people[:candidates])
+
+    def verify(self, similarity: float, rate: float | None, faces: int) -> Verification:
+        """Return whether it is the claimed person.
+
+        Parameters
+        ----------
+        similarity : to the nearest of the person's faces.
+        faces : of the person.
+        rate : the share of other people that may be taken for the person.
+        """
+        rate = self.verify_rate if rate is None else rate
+        threshold = self.calibration.verify_threshold(rate, faces)
+        return Verification(
+            same_person=similarity >= threshold,
+            similarity=round(similarity, 4),
+            probability=round(self.calibration.same_probability(similarity), 4),
+            threshold=round(threshold, 4),
+            false_accept_rate=rate,
         )
-        for hit in hits
-    ]
-    if hits and hits[0].similarity >= threshold:
-        best = Match(**people[0].model_dump(), threshold=threshold)
-        return best, tuple(people[1 : candidates + 1])
-    return None, tuple(people[:candidates])

@@ -37,14 +37,13 @@ class CachedResults:
         return counts
 
 
-def fingerprint(model: ModelInfo, threshold: float, **settings: object) -> str:
+def fingerprint(model: ModelInfo, **settings: object) -> str:
     """Name all that an answer depends on beside photo, question and gallery.
 
     Parameters
     ----------
-    threshold : the service's own, for jobs that do not say.
-    settings : what else of the worker's settings changes answers.
+    settings : what of the worker's settings changes answers.
     """
-    parts = [model.tag, CODE_VERSION, f"{threshold:g}"]
+    parts = [model.tag, CODE_VERSION]
     parts += [f"{name}={value}" for name, value in sorted(settings.items())]
     return " ".join(parts)

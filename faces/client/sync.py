@@ -103,7 +103,7 @@ class Client:
         photo: Source,
         *,
         collection: str = DEFAULT_COLLECTION,
-        threshold: float | None = None,
+        false_accept_rate: float | None = None,
         max_faces: int | None = None,
         candidates: int | None = None,
         timeout: float = 120.0,
@@ -113,9 +113,7 @@ class Client:
         Parameters
         ----------
         photo : a path or the bytes of a JPEG, PNG or WebP file.
-        threshold : cosine similarity in [-1, 1] from which a face counts as the person;
-            the service's calibrated one when left out.
-        max_faces, candidates : see `faces.contracts.jobs.JobParams`.
+        false_accept_rate, max_faces, candidates : see `faces.contracts.jobs.JobParams`.
         timeout : seconds to wait for the answer.
 
         Raises
@@ -127,7 +125,11 @@ class Client:
         JobTimeout, ApiError, ConnectionFailed
             See `faces.client.errors`.
         """
-        given = {"threshold": threshold, "max_faces": max_faces, "candidates": candidates}
+        given = {
+            "false_accept_rate": false_accept_rate,
+            "max_faces": max_faces,
+            "candidates": candidates,
+        }
         params = JobParams.model_validate({k: v for k, v in given.items() if v is not None})
         return self.run(photo, JobKind.IDENTIFY, collection, params, timeout=timeout)
 

@@ -75,8 +75,6 @@ class JobParams(Document):
 
     Attributes
     ----------
-    threshold : cosine similarity in [-1, 1] from which a face counts as the person;
-        the service's calibrated threshold when left out. identify, verify.
     false_accept_rate : identify: the share of strangers' faces that may be answered with
         somebody of the collection; verify: the share of other people that may be taken for
         the claimed person. The service's when left out.
@@ -91,7 +89,6 @@ class JobParams(Document):
         and gallery are the same. all but enroll.
     """
 
-    threshold: float | None = Field(default=None, ge=-1.0, le=1.0)
     false_accept_rate: float | None = Field(default=None, ge=LEAST_RATE, le=MOST_RATE)
     max_faces: int = Field(default=MAX_FACES, ge=1, le=MAX_FACES)
     candidates: int = Field(default=3, ge=0, le=MAX_CANDIDATES)

@@ -331,13 +331,6 @@ class WorkerSettings(DatabaseSettings):
         alias="FACES_VERIFY_FALSE_ACCEPT_RATE",
         description="Share of other people that may be taken for the claimed person (verify)",
     )
-    match_threshold: float = Field(
-        default=0.65,
-        ge=-1,
-        le=1,
-        alias="FACES_MATCH_THRESHOLD",
-        description="Cosine similarity from which a face counts as the person",
-    )
     max_upload_bytes: int = Field(
         default=10 * MIB,
         ge=1024,

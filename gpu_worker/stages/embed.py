@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gpu_worker.analysis import embed_faces
+from gpu_worker.analysis import embed_and_score
 from gpu_worker.backends.base import Embedder
 from gpu_worker.profiles import Profile
 from gpu_worker.protocol import Task
@@ -22,10 +22,15 @@ class Embed:
     profile: Profile
 
     def __call__(self, tasks: Sequence[Task]) -> None:
-        """Fill in the vectors."""
+        """Fill in the vectors, and what they say of the faces' quality."""
         faces = [face for task in tasks for _, face in task.picked]
-        vectors = embed_faces(self.embedder, faces, self.profile)
+        vectors, qualities = embed_and_score(self.embedder, faces, self.profile)
         start = 0
         for task in tasks:
-            task.vectors = vectors[start : start + len(task.picked)]
-            start += len(task.picked)
+            end = start + len(task.picked)
+            task.vectors = vectors[start:end]
+            answered = list(task.faces)
+            for (number, _), quality in zip(task.picked, qualities[start:end], strict=True):
+                answered[number] = answered[number].model_copy(update={"quality": quality})
+            task.faces = tuple(answered)
+            start = end

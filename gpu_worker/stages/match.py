@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from faces.contracts.errors import ErrorCode, FacesError, InvalidInput, PhotoError, TransientError
 from faces.contracts.ids import derived_id
 from faces.contracts.jobs import JobKind, JobRequest
-from faces.contracts.results import DetectedFace, Enrolment, FaceQuality, Verification
+from faces.contracts.results import DetectedFace, Enrolment, FaceQuality
 from faces.gallery.records import NewPerson
 from faces.gallery.vectors import UnmatchedFace
 from gpu_worker.backends.base import FloatArray
 from gpu_worker.index import FaceSearch, Hit
-from gpu_worker.matching import decide
+from gpu_worker.matching import Decisions
 from gpu_worker.protocol import Task
 
 _Stored = TypeVar("_Stored")
@@ -58,8 +58,7 @@ class Match:
     Attributes
     ----------
     model_tag : of the vectors.
-    threshold : cosine similarity from which a face counts as the person, where the job
-        does not say.
+    decisions : who a face is, at the false accept rate that the job asks for.
     unmatched_for : how long an unknown face can be enrolled by its `req_id`.
     clock : returns the time, aware.
     """
@@ -67,7 +66,7 @@ class Match:
     gallery: GalleryPort
     search: FaceSearch
     model_tag: str
-    threshold: float
+    decisions: Decisions
     unmatched_for: timedelta
     clock: Callable[[], datetime]
 
@@ -117,9 +116,13 @@ class Match:
             task.faces = tuple(faces)
 
     def _described(self, task: Task, number: int, hits: Sequence[Hit]) -> DetectedFace:
-        candidates = task.request.params.candidates
-        match, others = decide(
-            hits[: candidates + 1], self.search.names, self._threshold(task), candidates
+        params = task.request.params
+        match, others = self.decisions.identify(
+            hits[: params.candidates + 1],
+            self.search.names,
+            params.false_accept_rate,
+            params.candidates,
+            self.search.size(task.request.tenant, task.request.collection),
         )
         unknown = match is None
         return task.faces[number].model_copy(
@@ -149,7 +152,7 @@ class Match:
     def _enroll(self, task: Task) -> None:
         request, params = task.request, task.request.params
         person = params.person_id or _new_person(params.person_name or "")
-        [(_, face)] = task.picked
+        [(number, _)] = task.picked
         task.enrolment = self._making_collection(
             request.tenant,
             request.collection,
@@ -160,17 +163,15 @@ class Match:
                 person=person,
                 embedding=task.vectors[0],
                 model_tag=self.model_tag,
-                quality=face.quality,
+                quality=task.faces[number].quality,
             ),
         )
 
     def _verify(self, task: Task) -> None:
-        similarity = float(np.max(self._claimed(task.request) @ task.vectors[0]))
-        threshold = self._threshold(task)
-        task.verification = Verification(
-            same_person=similarity >= threshold,
-            similarity=round(similarity, 4),
-            threshold=threshold,
+        claimed = self._claimed(task.request)
+        similarity = float(np.max(claimed @ task.vectors[0]))
+        task.verification = self.decisions.verify(
+            similarity, task.request.params.false_accept_rate, len(claimed)
         )
 
     def _making_collection(
@@ -205,10 +206,6 @@ class Match:
                 "This person has no face to compare with; enrol a photo of the person first.",
             )
         return vectors
-
-    def _threshold(self, task: Task) -> float:
-        asked = task.request.params.threshold
-        return self.threshold if asked is None else asked
 
 
 def _scope(task: Task) -> tuple[str, str]:

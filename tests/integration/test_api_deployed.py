@@ -182,8 +182,8 @@ def test_other_methods_are_answered_with_a_problem(
 def test_errors_of_a_request(deployed: Deployed) -> None:
     problem(deployed.call("POST", "/v1/jobs", {}, key=None), ErrorCode.UNAUTHENTICATED)
     problem(deployed.call("POST", "/v1/jobs", {}, key="wrong"), ErrorCode.UNAUTHENTICATED)
-    wrong = deployed.call("POST", "/v1/jobs", {"params": {"threshold": 2}})
-    assert problem(wrong, ErrorCode.INVALID_REQUEST).field == "params.threshold"
+    wrong = deployed.call("POST", "/v1/jobs", {"params": {"false_accept_rate": 2}})
+    assert problem(wrong, ErrorCode.INVALID_REQUEST).field == "params.false_accept_rate"
     text = httpx.post(
         deployed.api + "/v1/jobs",
         content="{}",

@@ -83,7 +83,7 @@ def test_a_job_is_opened(context: FakeContext) -> None:
         "content_type": "image/png",
         "file_name": "a.png",
         "callback_url": "https://example.com/x",
-        "params": {"person_id": new_id(), "threshold": 0.7},
+        "params": {"person_id": new_id(), "false_accept_rate": 0.001},
     }
     answer = call("POST", "/v1/jobs", body)
     assert answer.status == 201
@@ -127,7 +127,7 @@ def test_the_public_address_wins(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"callback_url": "https://"}, "callback_url"),
         ({"callback_url": "https://exämple.com"}, "callback_url"),
         ({"callback_url": "https://[x"}, "callback_url"),
-        ({"params": {"threshold": 1.1}}, "params.threshold"),
+        ({"params": {"false_accept_rate": 1.1}}, "params.false_accept_rate"),
         ({"params": {"max_faces": 0}}, "params.max_faces"),
         ({"params": {"candidates": 11}}, "params.candidates"),
         ({"params": {"quality_filter": "BEST"}}, "params.quality_filter"),
@@ -145,10 +145,10 @@ def test_a_wrong_field_is_named(context: FakeContext, body: Any, field: str) -> 
 
 
 def test_all_wrong_fields_are_in_the_detail(context: FakeContext) -> None:
-    answer = call("POST", "/v1/jobs", {"kind": "x", "params": {"threshold": 9}})
+    answer = call("POST", "/v1/jobs", {"kind": "x", "params": {"false_accept_rate": 9}})
     detail = problem(answer, ErrorCode.INVALID_REQUEST, "kind").detail
     assert "kind: " in detail
-    assert "params.threshold: " in detail
+    assert "params.false_accept_rate: " in detail
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "null", '"x"', "\ud83d", "[" * 100_000])

@@ -203,7 +203,7 @@ def test_the_largest_request_still_makes_a_small_message(
         content_type=ContentType.PNG,
         file_name="f" * 200,
         callback_url="https://example.com/" + "u" * 480,
-        params=JobParams(req_id="r" * 36, threshold=0.123456789),
+        params=JobParams(req_id="r" * 36, false_accept_rate=0.123456789),
     )
     monkeypatch.setenv("_X_AMZN_TRACE_ID", "Root=" + "t" * 2000)
     job_id = context.upload(photo("PNG"), request)

@@ -197,7 +197,7 @@ def test_answers_of_other_workers_do_not_count(context: FakeContext) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        JobRequest(params=JobParams(threshold=0.5)),
+        JobRequest(params=JobParams(false_accept_rate=0.05)),
         JobRequest(params=JobParams(candidates=1)),
         JobRequest(params=JobParams(cache=False)),
         JobRequest(collection="other"),

@@ -27,7 +27,10 @@ REQUEST = JobRequest(
     file_name="Zoë am See.png",
     callback_url="https://example.com/done?a=1",
     params=JobParams(
-        person_name="Zoë Müller", quality_filter=QualityFilter.HIGH, threshold=0.5, force=True
+        person_name="Zoë Müller",
+        quality_filter=QualityFilter.HIGH,
+        false_accept_rate=0.05,
+        force=True,
     ),
 )
 JOB_ID = new_id()

@@ -67,7 +67,7 @@ def client(service: FakeService, time: Time) -> Client:
 
 
 def test_identify_submits_uploads_and_polls(client: Client, service: FakeService) -> None:
-    result = client.identify(JPEG, collection="team", threshold=0.5)
+    result = client.identify(JPEG, collection="team", false_accept_rate=0.05)
 
     assert result.job_id == service.job_id
     submitted, uploaded, *polls = service.requests
@@ -75,7 +75,7 @@ def test_identify_submits_uploads_and_polls(client: Client, service: FakeService
         "kind": "identify",
         "collection": "team",
         "content_type": "image/jpeg",
-        "params": {"threshold": 0.5},
+        "params": {"false_accept_rate": 0.05},
     }
     assert uploaded.url.host == "s3.test"
     assert len(polls) == 2

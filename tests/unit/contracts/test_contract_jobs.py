@@ -25,7 +25,7 @@ printable = st.text(
 )
 params = st.builds(
     JobParams,
-    threshold=st.none() | st.floats(-1, 1),
+    false_accept_rate=st.none() | st.floats(1e-6, 0.5),
     max_faces=st.integers(1, 100),
     candidates=st.integers(0, 10),
     quality_filter=st.sampled_from(QualityFilter),
@@ -65,7 +65,7 @@ def test_the_longest_ascii_request_fits_in_s3s_limit() -> None:
         file_name="n" * 200,
         callback_url="https://example.org/" + "p" * 480,
         params=JobParams(
-            threshold=-0.1234567890123456,
+            false_accept_rate=0.1234567890123456,
             max_faces=99,
             candidates=10,
             quality_filter=QualityFilter.MEDIUM,
@@ -91,7 +91,7 @@ def test_what_does_not_fit_is_only_a_long_non_ascii_name() -> None:
         {"content-type": "text/html"},
         {"params": "%7B%22unknown%22:1}"},
         {"params": "not json"},
-        {"params": '{"threshold":2}'},
+        {"params": '{"false_accept_rate":2}'},
         {"file-name": "a%0Ab"},
     ],
 )

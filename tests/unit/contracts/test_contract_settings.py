@@ -53,7 +53,7 @@ def test_the_defaults_themselves_keep_the_rules() -> None:
         (ApiSettings, "FACES_UPLOAD_SECONDS", "4000"),
         (WorkerSettings, "WORKER_BATCH_SIZE", "11"),
         (WorkerSettings, "WORKER_IDLE_SECONDS", "0"),
-        (WorkerSettings, "FACES_MATCH_THRESHOLD", "1.1"),
+        (WorkerSettings, "FACES_FALSE_ACCEPT_RATE", "1.1"),
         (ScalerSettings, "SCALER_MESSAGES_PER_INSTANCE", "0"),
         (ScalerSettings, "SCALER_TICK_SECONDS", "many"),
     ],

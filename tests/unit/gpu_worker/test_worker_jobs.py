@@ -28,6 +28,7 @@ from gpu_worker.stages.match import Match
 from gpu_worker.uploads import Upload
 from tests.fixtures.photos import encoded
 from tests.fixtures.worker_fakes import (
+    DECISIONS,
     MODEL,
     NOW,
     PLAIN_FAKE,
@@ -74,7 +75,7 @@ class Bench:
                 gallery=self.gallery,
                 search=self.index,
                 model_tag=MODEL.tag,
-                threshold=0.6,
+                decisions=DECISIONS,
                 unmatched_for=timedelta(seconds=600),
                 clock=lambda: NOW,
             ),
@@ -203,14 +204,14 @@ def test_known_faces_are_matched(bench: Bench) -> None:
     assert [[c.name for c in face.candidates] for face in result.faces] == [["Bob"], ["Ann"]]
 
 
-def test_the_threshold_of_the_job_counts(bench: Bench) -> None:
+def test_the_rate_of_the_job_counts(bench: Bench) -> None:
     bench.detector.found = [detection(10, 10, 60)]
     know(bench, bench.ask(), "Ann")
     bench.detector.found = [detection(200, 100, 60)]
     assert bench.ask().faces[0].match is None
-    match = bench.ask(threshold=-1.0).faces[0].match
+    match = bench.ask(false_accept_rate=0.5).faces[0].match
     assert match is not None
-    assert (match.name, match.threshold) == ("Ann", -1.0)
+    assert (match.name, match.threshold, match.false_accept_rate) == ("Ann", -1.0, 0.5)
 
 
 def test_filtered_faces_are_only_detected(bench: Bench) -> None:

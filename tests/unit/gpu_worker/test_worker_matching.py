@@ -1,33 +1,59 @@
-"""Who it is, and who is named beside."""
+"""Who it is, who is named beside, and what the numbers beside say."""
+
+import pytest
 
 from gpu_worker.index import Hit
-from gpu_worker.matching import decide
+from gpu_worker.matching import Decisions
+from tests.fixtures.worker_fakes import CALIBRATION, DECISIONS
 
 HITS = [Hit("p1", "f1", 0.8), Hit("p2", "f2", 0.65), Hit("p3", "f3", 0.1)]
 NAMES = {"p1": "Ann", "p2": "Bob", "p3": "Cid"}
 
 
 def test_a_match_is_not_its_own_candidate() -> None:
-    match, candidates = decide(HITS, NAMES, 0.7, 3)
+    match, candidates = DECISIONS.identify(HITS, NAMES, None, 3, faces=3)
     assert match is not None
-    assert (match.name, match.similarity, match.threshold) == ("Ann", 0.8, 0.7)
+    assert (match.name, match.similarity, match.threshold) == ("Ann", 0.8, 0.6)
+    assert match.false_accept_rate == 0.01
     assert [candidate.name for candidate in candidates] == ["Bob", "Cid"]
 
 
 def test_the_threshold_itself_matches() -> None:
-    assert decide(HITS, NAMES, 0.8, 0)[0] is not None
-    assert decide(HITS, NAMES, 0.8001, 0)[0] is None
+    assert DECISIONS.identify([Hit("p1", "f1", 0.6)], NAMES, None, 0, faces=1)[0] is not None
 
 
 def test_rounding_never_makes_a_match() -> None:
-    assert decide([Hit("p1", "f1", 0.69996)], NAMES, 0.7, 1)[0] is None
-
-
-def test_without_a_match_the_best_are_candidates() -> None:
-    match, candidates = decide(HITS, NAMES, 0.9, 2)
+    match, candidates = DECISIONS.identify([Hit("p1", "f1", 0.59996)], NAMES, None, 1, faces=1)
     assert match is None
-    assert [candidate.person_id for candidate in candidates] == ["p1", "p2"]
+    assert [candidate.person_id for candidate in candidates] == ["p1"]
+
+
+def test_the_rate_of_the_job_counts() -> None:
+    weak = [Hit("p1", "f1", 0.2)]
+    assert DECISIONS.identify(weak, NAMES, 0.5, 0, faces=1)[0] is not None
+    assert DECISIONS.identify(weak, NAMES, 0.01, 0, faces=1)[0] is None
 
 
 def test_an_empty_gallery() -> None:
-    assert decide([], {}, -1.0, 3) == (None, ())
+    assert DECISIONS.identify([], {}, None, 3, faces=0) == (None, ())
+
+
+def test_the_nearest_people_share_the_probability() -> None:
+    twins = [Hit("p1", "f1", 0.9), Hit("p2", "f2", 0.9)]
+    match, (other,) = DECISIONS.identify(twins, NAMES, None, 3, faces=2)
+    assert match is not None
+    assert match.probability is not None
+    assert match.probability == other.probability
+    alone, _ = DECISIONS.identify(twins[:1], NAMES, None, 3, faces=2)
+    assert alone is not None
+    assert alone.probability is not None
+    assert match.probability < 0.5 < alone.probability
+
+
+def test_verification_has_a_rate_of_its_own() -> None:
+    decisions = Decisions(CALIBRATION, identify_rate=0.5, verify_rate=1e-6)
+    strict = decisions.verify(0.5, None, faces=1)
+    assert not strict.same_person
+    assert (strict.threshold, strict.false_accept_rate) == (0.6, 1e-6)
+    assert strict.probability == pytest.approx(0.8808, abs=1e-4)  # 1 / (1 + exp(-2))
+    assert decisions.verify(0.5, 0.1, faces=1).same_person

@@ -82,10 +82,10 @@ def test_a_failure_is_never_repeated() -> None:
 def test_fingerprints_differ_with_what_answers_depend_on() -> None:
     other = ModelInfo(name="net", crop="v2")
     made = {
-        fingerprint(MODEL, 0.65),
-        fingerprint(MODEL, 0.7),
-        fingerprint(other, 0.65),
-        fingerprint(MODEL, 0.65, detection="fast"),
+        fingerprint(MODEL, rate=0.01),
+        fingerprint(MODEL, rate=0.1),
+        fingerprint(other, rate=0.01),
+        fingerprint(MODEL, rate=0.01, detection="fast"),
     }
     assert len(made) == 4
     assert all("\n" not in each for each in made)

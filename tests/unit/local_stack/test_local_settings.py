@@ -26,7 +26,7 @@ def test_what_lambdas_and_workers_read_is_handed_on() -> None:
     given = {
         "SCALER_MIN_INSTANCES": "2",
         "WORKER_IDLE_SECONDS": "60",
-        "FACES_MATCH_THRESHOLD": "0.7",
+        "FACES_FALSE_ACCEPT_RATE": "0.05",
         "TORCH_HOME": "/weights",
         "FACES_UPLOAD_SECONDS": "",
     }
