@@ -23,6 +23,8 @@ _KEPT_HERE = {"FACES_API_KEY", "FACES_URL", "FACES_TEST_DATA", "FACES_TORCH"}
 # The first photo is answered at once; a worker that is told to end does so soon.
 _LOCAL_DEFAULTS = {
     "SCALER_MIN_INSTANCES": "1",
+    # Nobody but this computer can reach it.
+    "FACES_SEED_SCOPE": "default/default",
     "WORKER_IDLE_SECONDS": "300",
     "WORKER_POLL_SECONDS": "2",
 }
