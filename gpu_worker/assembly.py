@@ -19,6 +19,7 @@ from gpu_worker.aws import aws_call
 from gpu_worker.backends.choice import Backend
 from gpu_worker.calibration import load_calibration
 from gpu_worker.coordinator import Coordinator
+from gpu_worker.fence import FencedResults
 from gpu_worker.hands import Hands
 from gpu_worker.heartbeat import Heartbeat
 from gpu_worker.imds import DRAIN_TAG_REASON, InstanceMarks, InstanceMetadata, MetadataNotices
@@ -100,7 +101,10 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
     hands = Hands(queue, heartbeat, settings.in_hand, breakers.all(), on_end=metrics.ended)
     parts = Parts(
         uploads=S3Uploads(s3, names.in_bucket, settings.max_upload_bytes),
-        results=CachedResults(S3Results(s3, names.out_bucket), cache, mark),
+        results=FencedResults(
+            CachedResults(S3Results(s3, names.out_bucket), cache, mark),
+            lambda: Gallery(KeptConnection(settings.database_url), utc_now),
+        ),
         detector=backend.detector,
         embedder=backend.embedder,
         profile=profile,

@@ -187,15 +187,18 @@ class Gallery(Directory):
             return maintenance.purge_expired(connection, now)
 
     @contextmanager
-    def holding(self, faces: Collection[str], people: Collection[str] = ()) -> Iterator[bool]:
-        """Keep enrolled faces and people (ids) from being changed or deleted meanwhile.
+    def holding(self, faces: Collection[str]) -> Iterator[dict[str, tuple[str, str]]]:
+        """Keep enrolled faces (ids) and their people as they are; say whose they are.
 
-        Hands out whether all of them are there, with the faces still those people's. A
-        deletion that begins meanwhile waits for the end of the block, so whoever
+        Hands out id and name of the person by id of the face, without those that are
+        gone. A deletion that begins meanwhile waits for the end of the block, so whoever
         publishes in it names nobody whose deletion was answered. The block must be short.
         """
-        if not faces and not people:
-            yield True
-            return
         with self._transaction() as connection:
-            yield holding.all_there(connection, faces, people)
+            yield holding.owners(connection, faces)
+
+    @contextmanager
+    def holding_person(self, person_id: str) -> Iterator[bool]:
+        """Keep a person from being deleted; hand out whether the person is there."""
+        with self._transaction() as connection:
+            yield holding.is_there(connection, person_id)

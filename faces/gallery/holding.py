@@ -8,20 +8,26 @@ from faces.gallery.database import Connection
 _LIMIT = "SELECT set_config('idle_in_transaction_session_timeout', '10s', true)"
 
 
-def all_there(connection: Connection, faces: Collection[str], people: Collection[str]) -> bool:
-    """Return whether these are all there, and lock them until the transaction ends.
+def owners(connection: Connection, faces: Collection[str]) -> dict[str, tuple[str, str]]:
+    """Lock enrolled faces and their people until the transaction ends.
 
-    Parameters
-    ----------
-    faces, people : ids.
+    Returns
+    -------
+    Id and name of the person by id of the face; faces that are gone are left out.
     """
     connection.execute(_LIMIT)
-    found_faces = connection.execute(
-        "SELECT FROM faces WHERE face_id = ANY(%s::uuid[]) ORDER BY face_id FOR SHARE",
+    rows = connection.execute(
+        "SELECT face_id::text, person_id::text, name FROM faces JOIN people USING (person_id) "
+        "WHERE face_id = ANY(%s::uuid[]) ORDER BY face_id FOR SHARE",
         [sorted(set(faces))],
+    ).fetchall()
+    return {face_id: (person_id, name) for face_id, person_id, name in rows}
+
+
+def is_there(connection: Connection, person_id: str) -> bool:
+    """Return whether a person is there, who then stays until the transaction ends."""
+    connection.execute(_LIMIT)
+    found = connection.execute(
+        "SELECT FROM people WHERE person_id = %s::uuid FOR SHARE", [person_id]
     )
-    found_people = connection.execute(
-        "SELECT FROM people WHERE person_id = ANY(%s::uuid[]) ORDER BY person_id FOR SHARE",
-        [sorted(set(people))],
-    )
-    return (found_faces.rowcount, found_people.rowcount) == (len(set(faces)), len(set(people)))
+    return bool(found.rowcount)

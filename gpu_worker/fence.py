@@ -1,0 +1,96 @@
+"""No result names a person whose deletion was answered.
+
+A worker follows the gallery before it compares, but publishes a moment later; between the
+two a person may be deleted. So what a result names is looked up once more and held in the
+database while the result is written: a deletion that comes first is seen, one that comes
+later waits until the result is out, and is answered after it.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
+
+from faces.contracts.results import Candidate, DetectedFace, JobResult
+from gpu_worker.publish import ResultStore
+
+Owners = Mapping[str, tuple[str, str]]
+_Named = TypeVar("_Named", bound=Candidate)
+
+
+class Holder(Protocol):
+    """What holds faces (`faces.gallery.gallery.Gallery`)."""
+
+    def holding(self, faces: set[str], /) -> AbstractContextManager[Owners]:
+        """Keep faces and their people; hand out id and name of the person by face."""
+
+
+class FencedResults:
+    """A `ResultStore` that publishes behind the fence.
+
+    Parameters
+    ----------
+    results : where results are written.
+    make_holder : called once a thread, since each holds by itself.
+    """
+
+    def __init__(self, results: ResultStore, make_holder: Callable[[], Holder]) -> None:
+        self._results = results
+        self._make_holder = make_holder
+        self._local = threading.local()
+
+    def stored(self, job_id: str) -> JobResult | None:
+        """Return the result of a job that has one."""
+        return self._results.stored(job_id)
+
+    def store(self, result: JobResult) -> JobResult:
+        """Write a result that names only who is there; return the one that counts.
+
+        Raises
+        ------
+        TransientError
+            When the database or the store is away.
+        """
+        named = faces_named(result)
+        if not named:
+            return self._results.store(result)
+        with self._holder().holding(named) as owners:
+            return self._results.store(corrected(result, owners))
+
+    def _holder(self) -> Holder:
+        holder: Holder | None = getattr(self._local, "holder", None)
+        if holder is None:
+            holder = self._local.holder = self._make_holder()
+        return holder
+
+
+def faces_named(result: JobResult) -> set[str]:
+    """Return the ids of all enrolled faces that a result speaks of."""
+    named = [one for face in result.faces for one in (face.match, *face.candidates) if one]
+    return {one.face_id for one in named}
+
+
+def corrected(result: JobResult, owners: Owners) -> JobResult:
+    """Return the result as it is true now: without who is gone, by their present names."""
+    faces = tuple(_face(face, owners) for face in result.faces)
+    return result if faces == result.faces else result.model_copy(update={"faces": faces})
+
+
+def _face(face: DetectedFace, owners: Owners) -> DetectedFace:
+    match = None if face.match is None else _named(face.match, owners)
+    found = [_named(candidate, owners) for candidate in face.candidates]
+    # After a merge two of them may be one person.
+    seen = {match.person_id} if match else set()
+    candidates = []
+    for candidate in found:
+        if candidate is not None and candidate.person_id not in seen:
+            seen.add(candidate.person_id)
+            candidates.append(candidate)
+    return face.model_copy(update={"match": match, "candidates": tuple(candidates)})
+
+
+def _named(one: _Named, owners: Owners) -> _Named | None:
+    owner = owners.get(one.face_id)
+    if owner is None:
+        return None
+    return one.model_copy(update={"person_id": owner[0], "name": owner[1]})

@@ -1,0 +1,114 @@
+"""Results behind the fence: only who is there, by the present name."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from faces.contracts.results import (
+    Box,
+    Candidate,
+    DetectedFace,
+    FaceQuality,
+    JobResult,
+    Landmarks,
+    Match,
+    Point,
+    Pose,
+)
+from gpu_worker.fence import FencedResults, Owners, corrected, faces_named
+from tests.fixtures.worker_fakes import FakeResults
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+POINT = Point(x=1, y=1)
+OWNERS = {"f1": ("p1", "Ann"), "f2": ("p2", "Bob"), "f3": ("p3", "Cid")}
+
+
+def candidate(number: int) -> Candidate:
+    return Candidate(
+        person_id=f"p{number}",
+        name={1: "Ann", 2: "Bob", 3: "Cid"}[number],
+        similarity=0.9 - number / 10,
+        face_id=f"f{number}",
+    )
+
+
+def result(match: int | None, *candidates: int) -> JobResult:
+    face = DetectedFace(
+        box=Box(left=0, top=0, right=9, bottom=9),
+        landmarks=Landmarks(
+            left_eye=POINT, right_eye=POINT, nose=POINT, mouth_left=POINT, mouth_right=POINT
+        ),
+        confidence=1,
+        quality=FaceQuality(
+            sharpness=50, brightness=50, pose=Pose(roll=0, yaw=0, pitch=0), size_px=9
+        ),
+        match=Match(**candidate(match).model_dump(), threshold=0.5) if match else None,
+        candidates=tuple(candidate(number) for number in candidates),
+    )
+    return JobResult(
+        job_id="j",
+        kind="identify",
+        tenant="default",
+        collection="default",
+        state="succeeded",
+        faces=(face,),
+        code_version="test",
+        submitted_at=NOW,
+        finished_at=NOW,
+    )
+
+
+def without(*faces: str) -> Owners:
+    return {face: owner for face, owner in OWNERS.items() if face not in faces}
+
+
+def test_a_result_that_still_holds_stays_as_it_is() -> None:
+    made = result(1, 2, 3)
+    assert corrected(made, OWNERS) is made
+    assert faces_named(made) == {"f1", "f2", "f3"}
+
+
+def test_who_is_gone_is_not_named() -> None:
+    [face] = corrected(result(1, 2, 3), without("f1", "f3")).faces
+    assert face.match is None
+    assert [one.person_id for one in face.candidates] == ["p2"]
+
+
+def test_a_face_that_went_to_another_person_is_that_persons() -> None:
+    [face] = corrected(result(1, 2, 3), {**OWNERS, "f1": ("p2", "Bobby")}).faces
+    assert face.match is not None
+    assert (face.match.person_id, face.match.name) == ("p2", "Bobby")
+    assert [one.person_id for one in face.candidates] == ["p3"]
+
+
+class FakeHolder:
+    """Holds what is there, and remembers while what."""
+
+    def __init__(self, owners: Owners) -> None:
+        self.owners = owners
+        self.held: list[set[str]] = []
+        self.holds = False
+
+    @contextmanager
+    def holding(self, faces: set[str]) -> Iterator[Owners]:
+        self.held.append(faces)
+        self.holds = True
+        yield self.owners
+        self.holds = False
+
+
+def test_a_result_is_written_while_what_it_names_is_held() -> None:
+    holder = FakeHolder(without("f1"))
+    seen: list[bool] = []
+    inner = FakeResults(before_store=lambda: seen.append(holder.holds))
+    stored = FencedResults(inner, lambda: holder).store(result(1, 2))
+    assert (seen, holder.held) == ([True], [{"f1", "f2"}])
+    assert inner.written["j"] == stored
+    assert stored.faces[0].match is None
+
+
+def test_nothing_is_held_for_a_result_that_names_nobody() -> None:
+    inner, holder = FakeResults(), FakeHolder({})
+    fenced = FencedResults(inner, lambda: holder)
+    fenced.store(result(None))
+    assert (holder.held, fenced.stored("j")) == ([], inner.written["j"])
