@@ -1,10 +1,11 @@
 """The operations of the HTTP interface, a module an area; `chalice_app.registry` says how."""
 
-from chalice_app.api import audit, collections, faces, jobs, keys, people, seeds, service
+from chalice_app.api import audit, batches, collections, faces, jobs, keys, people, seeds, service
 from chalice_app.registry import Area, Operation
 
 AREAS: tuple[Area, ...] = (
     jobs.area,
+    batches.area,
     people.area,
     faces.area,
     collections.area,

@@ -325,7 +325,7 @@ def test_unknown_addresses(context: FakeContext, method: str, path: str) -> None
         ("POST", f"/v1/jobs/{new_id()}", "DELETE, GET"),
         ("PUT", "/v1/people/x", "DELETE, GET, PATCH"),
         ("DELETE", "/health", "GET"),
-        ("PUT", "/", "GET"),
+        ("PUT", "/", "GET, POST"),
     ],
 )
 def test_other_methods(context: FakeContext, method: str, path: str, allowed: str) -> None:
