@@ -11,6 +11,7 @@ _DAY = 86_400
 # Weight of one new measurement in a running mean.
 _NEW = 0.2
 _MAX_SAMPLES = 24
+_LONGEST_GAP = 120.0
 
 
 def remember(
@@ -23,7 +24,7 @@ def remember(
 ) -> ControllerState:
     """Return the state with everything that this reading adds to it."""
     # Longer gaps are not accounted for: nobody knows what ran in a pause of the controller.
-    elapsed = min(max(0.0, now - state.ticked_at), 120.0) if state.ticked_at else 0.0
+    elapsed = min(max(0.0, now - state.ticked_at), _LONGEST_GAP) if state.ticked_at else 0.0
     total = backlog.total
     launched = _unseen(state, fleet, config, now)
     capacity = len(fleet.ready) + len(fleet.booting) + len(launched)
@@ -76,13 +77,18 @@ def oldest_age(state: ControllerState, observation: Observation, now: float) -> 
 
 
 def newly_booted(state: ControllerState, fleet: Fleet, now: float) -> tuple[float, ...]:
-    """Return the boot times of the instances that booted at the last tick and are ready."""
-    if not state.booting:
+    """Return the boot times of the instances that became ready since the last tick.
+
+    Over a longer gap between ticks nobody knows when they did: soon after the last look.
+    """
+    coming = {**state.launched, **state.booting}
+    if not coming:
         return ()
+    looked = state.ticked_at + min(now - state.ticked_at, _LONGEST_GAP)
     return tuple(
-        now - state.booting[each.instance_id]
+        max(0.0, looked - coming[each.instance_id])
         for each in fleet.ready
-        if each.instance_id in state.booting
+        if each.instance_id in coming
     )
 
 

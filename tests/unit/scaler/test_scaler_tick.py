@@ -7,7 +7,7 @@ import pytest
 
 from faces.contracts.names import TAG_DRAIN, TAG_LAUNCH
 from scaler.model import Backlog, FleetConfig, Reason
-from scaler.state import ControllerState, LaunchIntent, Pool
+from scaler.state import BreakerState, ControllerState, LaunchIntent, Pool
 from scaler.store import STATE_KEY, LeaseHeldError, StateStore, StoreUnavailableError
 from scaler.tick import run
 from tests.unit.scaler.fake_ec2 import client_error, timed_out
@@ -237,3 +237,13 @@ def test_a_changed_setting_counts_from_the_next_tick() -> None:
     world.wait(5)
     world.tick()
     assert world.existing() == 4
+
+
+def test_a_boot_between_two_ticks_is_noticed_and_closes_the_breaker() -> None:
+    world = World(FleetConfig(breaker_seconds=60), Backlog(5, 0))
+    world.ec2.fail("create_fleet", client_error("UnauthorizedOperation"))
+    assert world.tick().state.breaker.state is BreakerState.OPEN
+    world.wait(60)
+    assert world.tick().decision.launches == 1
+    world.wait(5)
+    assert world.tick().state.breaker.state is BreakerState.CLOSED
