@@ -4,7 +4,7 @@ PY := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down status bench lint fmt docs clean install-demo install-dev
+.PHONY: help demo test up down status bench accuracy lint fmt docs clean install-demo install-dev
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,11 @@ status: install-demo  ## list the parts of the local stack
 
 bench: install-dev  ## run the benchmarks; ARGS=end-to-end runs one
 	@$(PY) -m benchmarks $(ARGS)
+
+# DATA is a folder in LFW's form; JSON=<file> keeps every figure, ARGS="--profile accurate" more.
+accuracy: install-dev  ## measure how often the worker is right; DATA=<folder> [JSON=<file>]
+	@test -n "$(DATA)" || { echo "Say where the photos are: make accuracy DATA=<folder>"; exit 2; }
+	@$(PY) -m benchmarks.accuracy "$(DATA)" $(if $(JSON),--json "$(JSON)") $(ARGS)
 
 lint: install-dev  ## ruff, mypy --strict, cfn-lint, shellcheck
 	@$(PY) -m ruff check .

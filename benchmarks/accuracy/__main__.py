@@ -13,7 +13,7 @@ from rich.console import Console
 
 from benchmarks.accuracy.calibrate import CACHE
 from benchmarks.accuracy.dataset import DatasetError, load
-from benchmarks.accuracy.extract import extract
+from benchmarks.accuracy.extract import Look, extract
 from benchmarks.accuracy.measure import measure
 from benchmarks.accuracy.report import print_report
 from faces.contracts.settings import DEFAULT_FALSE_ACCEPT_RATE
@@ -37,7 +37,12 @@ def main(arguments: list[str]) -> int:
     try:
         data = load(given.data, given.folds)
         records = extract(
-            data.photos, [profile], CACHE, console, width=given.width, processes=given.processes
+            data.photos,
+            [profile],
+            CACHE,
+            console,
+            look=Look(given.width),
+            processes=given.processes,
         )
     except (DatasetError, ModelUnusableError) as error:
         console.print(f"[red]{error}[/]")

@@ -72,18 +72,35 @@ class Record:
         return self.quality is not None and not self.rivals and not self.quality.reasons
 
 
+@dataclass(frozen=True)
+class Look:
+    """How a measurement differs from a worker's usual work.
+
+    Attributes
+    ----------
+    width : the photo is scaled to so many pixels across first; 0 leaves it as it is.
+    largest : the largest face is taken, not the one that the photo is of.
+    """
+
+    width: int = 0
+    largest: bool = False
+
+
+LIKE_A_WORKER = Look()
+
+
 def recognise(
     networks: Backend,
     profiles: Sequence[Profile],
     data: bytes,
     content_type: ContentType,
-    width: int = 0,
+    look: Look,
 ) -> Record:
     """Run one photo through the stages of a worker, the last ones once a profile.
 
     Parameters
     ----------
-    width : the photo is scaled to so many pixels across first; 0 leaves it as it is.
+    look : for measurements only; a worker's is `Look()`.
     """
     spent: dict[str, float] = {}
     try:
@@ -91,7 +108,7 @@ def recognise(
             image = decode(data, content_type, _MAX_PIXELS).pixels
     except FacesError as error:
         return Record(error=str(error.code), milliseconds=spent)
-    image = _scaled(image, width) if width else image
+    image = _scaled(image, look.width) if look.width else image
     with _timed(spent, "detect"):
         [detections] = networks.detector.detect([image])
     record = Record(error="no_face", milliseconds=spent)
@@ -100,7 +117,7 @@ def recognise(
             faces = find_faces(image, detections, QualityFilter.NONE, profile)
         if not faces:
             break
-        face = central_face(faces, image)
+        face = faces[0] if look.largest else central_face(faces, image)
         with _timed(spent, f"embed {profile.name}"):
             [vector], [quality] = embed_and_score(networks.embedder, [face], profile)
         record = Record(
@@ -151,7 +168,7 @@ def extract(
     cache_folder: Path,
     console: Console,
     *,
-    width: int = 0,
+    look: Look = LIKE_A_WORKER,
     processes: int = 2,
 ) -> list[Record]:
     """Return the record of each photo, from the cache or made now.
@@ -159,23 +176,23 @@ def extract(
     Parameters
     ----------
     profiles : each gives every photo a vector.
-    width : see `recognise`.
+    look : see `recognise`.
     """
-    with closing(Cache(cache_folder, _tag(profiles, width))) as cache:
+    with closing(Cache(cache_folder, _tag(profiles, look))) as cache:
         hashes = [hashlib.sha256(photo.read_bytes()).hexdigest() for photo in photos]
         records = {photo: record for photo in hashes if (record := cache.get(photo))}
         missing = {h: path for h, path in zip(hashes, photos, strict=True) if h not in records}
         for made in _progressing(
-            _make(missing, profiles, width, processes, cache_folder), len(missing), console
+            _make(missing, profiles, look, processes, cache_folder), len(missing), console
         ):
             cache.put(made.items())
             records |= made
     return [records[photo] for photo in hashes]
 
 
-def _tag(profiles: Sequence[Profile], width: int) -> str:
+def _tag(profiles: Sequence[Profile], look: Look) -> str:
     each = ",".join(f"{p.name}={p.crop_version}:{p.views}:{_centre(p)}" for p in profiles)
-    return f"{chosen().name}/{each}/{width}"
+    return f"{chosen().name}/{each}/{look}"
 
 
 def _centre(profile: Profile) -> str:
@@ -187,7 +204,7 @@ def _centre(profile: Profile) -> str:
 def _make(
     missing: dict[str, Path],
     profiles: Sequence[Profile],
-    width: int,
+    look: Look,
     processes: int,
     cache_folder: Path,
 ) -> Iterator[dict[str, Record]]:
@@ -201,7 +218,7 @@ def _make(
         initializer=_start,
         initargs=(cache_folder,),
     ) as pool:
-        waiting = [pool.submit(_work, chunk, profiles, width) for chunk in chunks]
+        waiting = [pool.submit(_work, chunk, profiles, look) for chunk in chunks]
         try:
             for done in as_completed(waiting):
                 yield done.result()
@@ -236,13 +253,13 @@ def _start(cache_folder: Path) -> None:
 
 
 def _work(
-    chunk: Sequence[tuple[str, Path]], profiles: Sequence[Profile], width: int
+    chunk: Sequence[tuple[str, Path]], profiles: Sequence[Profile], look: Look
 ) -> dict[str, Record]:
     assert _networks is not None
     made = {}
     for photo, path in chunk:
         content_type = _TYPES.get(path.suffix.lower(), ContentType.JPEG)
-        made[photo] = recognise(_networks, profiles, path.read_bytes(), content_type, width)
+        made[photo] = recognise(_networks, profiles, path.read_bytes(), content_type, look)
     return made
 
 
