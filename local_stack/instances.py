@@ -50,10 +50,12 @@ class Worker:
     Attributes
     ----------
     since : when it entered the phase, in monotonic seconds.
+    failed : its process did not end in order; such an instance is never kept.
     """
 
     phase: Phase
     since: float
+    failed: bool = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def plan(
     ----------
     observed : the state of each instance by its id; None when EC2 did not answer, which
         starts, stops and terminates nothing.
-    workers : what is known here, by instance id; an `ENDED` worker's process is gone.
+    workers : what is known here, by instance id; the process of one that is
+        `ENDED` or `DRAINED` is gone.
     now : monotonic seconds.
     boot_seconds : from the first sight of an instance to the start of its worker.
     grace_seconds : from the stop signal to the kill.
@@ -146,7 +149,7 @@ def plan(
                 do = Do.FORGET  # and begin anew where the scaler took the claim back
             case Phase.DRAINED if not marked.drained:
                 do = Do.CONFIRM_DRAIN
-            case Phase.ENDED if live and marked.keep:
+            case Phase.ENDED if live and marked.keep and not worker.failed:
                 do = Do.FORGET
             case Phase.ENDED:
                 do = Do.TERMINATE_INSTANCE if live else Do.FORGET
@@ -284,7 +287,7 @@ class InstanceRunner:
                 # A stopped instance may have been started again meanwhile: begin anew.
                 del self._workers[instance_id]
             else:
-                self._workers[instance_id] = Worker(Phase.ENDED, now)
+                self._workers[instance_id] = Worker(Phase.ENDED, now, failed=code != 0)
 
     def _observe(self) -> dict[str, tuple[str, Marks]] | None:
         pages = self._ec2.get_paginator("describe_instances").paginate(

@@ -129,6 +129,16 @@ def test_a_worker_whose_claim_was_taken_back_begins_anew() -> None:
 
 def test_the_instance_of_an_idle_worker_that_is_to_be_kept_is_not_terminated() -> None:
     assert drained(Phase.ENDED, Marks(keep=True)) == [Do.FORGET]
+    assert drained(Phase.ENDED, Marks()) == [Do.TERMINATE_INSTANCE]
+    crashed = {"i-1": Worker(Phase.ENDED, 0, failed=True)}
+    kept = {"i-1": Marks(keep=True)}
+    assert decide({"i-1": "running"}, crashed, kept) == [Action(Do.TERMINATE_INSTANCE, "i-1")]
+
+
+def test_the_instance_of_a_worker_that_failed_is_terminated_even_if_it_is_to_be_kept() -> None:
+    workers = {"i-1": Worker(Phase.ENDED, 0, failed=True)}
+    actions = decide({"i-1": "running"}, workers, {"i-1": Marks(keep=True)})
+    assert actions == [Action(Do.TERMINATE_INSTANCE, "i-1")]
 
 
 @pytest.mark.parametrize(
