@@ -13,6 +13,7 @@ from botocore.config import Config
 from faces.cache.valkey import make_cache
 from faces.contracts.names import TAG_DRAINED, TAG_READY
 from faces.contracts.settings import WorkerSettings
+from faces.gallery.approximate import DatabaseSearch
 from faces.gallery.database import KeptConnection
 from faces.gallery.gallery import Gallery
 from gpu_worker.aws import aws_call
@@ -33,6 +34,7 @@ from gpu_worker.publish import S3Results, SqsAnnouncer
 from gpu_worker.queue import SqsQueue
 from gpu_worker.receiver import Receiver
 from gpu_worker.remembering import CachedResults, fingerprint
+from gpu_worker.search import LimitedSearch
 from gpu_worker.shutdown import Shutdown, watch
 from gpu_worker.stages.announce import Announce
 from gpu_worker.stages.match import Match
@@ -90,7 +92,11 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
     gallery = Gallery(connection, utc_now)
     profile = PROFILES[settings.profile]
     tag = profile.model(backend.embedder.model).tag
-    index = GalleryIndex(gallery, tag)
+    index = LimitedSearch(
+        lambda: GalleryIndex(gallery, tag),
+        DatabaseSearch(connection, tag, settings.hnsw_ef_search),
+        settings.exact_faces,
+    )
     cache = make_cache(settings.cache_url, settings.stack, settings.cache_seconds)
     rates = settings.false_accept_rate, settings.verify_false_accept_rate
     decisions = Decisions(load_calibration(profile.crop_version), *rates)

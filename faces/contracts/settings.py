@@ -362,6 +362,20 @@ class WorkerSettings(DatabaseSettings):
         description="Folder in which the `cpu` backend keeps its converted networks "
         "(default ~/.cache/elastic-faces)",
     )
+    exact_faces: int = Field(
+        default=200_000,
+        ge=0,
+        alias="WORKER_EXACT_FACES",
+        description="Faces that a worker keeps in memory (2 KB each) and compares with all of; "
+        "in a larger gallery the database searches",
+    )
+    hnsw_ef_search: int = Field(
+        default=200,
+        ge=1,
+        le=1000,
+        alias="WORKER_HNSW_EF_SEARCH",
+        description="How far the database's index looks around: more finds more, and is slower",
+    )
     threads: int = Field(
         default=0,
         ge=0,

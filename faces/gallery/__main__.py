@@ -2,6 +2,7 @@
 
 python -m faces.gallery migrate
 python -m faces.gallery purge
+python -m faces.gallery index
 """
 
 import argparse
@@ -29,7 +30,20 @@ def _purge(connections: KeptConnection) -> str:
     return f"deleted {purged.unmatched_faces} unknown faces, {purged.changes} rows of the feed"
 
 
-_COMMANDS: dict[str, Callable[[KeptConnection], str]] = {"migrate": _migrate, "purge": _purge}
+def _index(connections: KeptConnection) -> str:
+    # Only here: it needs numpy, which Lambdas do not have.
+    from faces.gallery.approximate import index_collections
+
+    with connections() as connection:
+        made = index_collections(connection)
+    return f"made {', '.join(made)}" if made else "no collection needs another index"
+
+
+_COMMANDS: dict[str, Callable[[KeptConnection], str]] = {
+    "migrate": _migrate,
+    "purge": _purge,
+    "index": _index,
+}
 
 
 def main() -> None:
