@@ -56,7 +56,7 @@ class Batches:
         InvalidInput
             When a request cannot be carried out; see `jobs.open_job`.
         """
-        check_callback(body.callback_url)
+        check_callback(body.callback_url, self.settings)
         now, secret = self.clock(), id_secret(self.settings)
         batch_id = new_job_id(secret, _owner(tenant), now)
         ids: dict[str, None] = {}

@@ -16,8 +16,10 @@ import boto3
 from botocore.config import Config
 
 from chalice_app.aws import Objects, Queues, S3Objects, SqsQueues
+from chalice_app.callback_address import networks
 from chalice_app.repeats import Repeats
 from chalice_app.results import Results
+from chalice_app.webhooks import Webhooks, send_to, webhook_key
 from faces.cache.cache import Cache
 from faces.cache.valkey import make_cache
 from faces.contracts.settings import ApiSettings
@@ -85,6 +87,17 @@ class Context:
             gallery=lambda: self.gallery,
             results=self.results,
             clock=self.clock,
+        )
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        return Webhooks(
+            queues=self.queues,
+            names=self.settings.names,
+            key=lambda tenant: webhook_key(self.settings, tenant).key,
+            allowed=networks(self.settings.callback_allow),
+            clock=self.clock,
+            send=send_to,
         )
 
     # The gallery is imported when it is first used: notify and the dead letters never open

@@ -1,4 +1,4 @@
-"""The functions behind the queues: intake, notify, dead_requests, dead_uploads.
+"""The functions behind the queues: intake, notify, webhook, dead_requests, dead_uploads.
 
 Event handlers of a blueprint can use neither `.log` nor `current_app`. The names of the
 queues must be known when this module is imported, so the stack's name is a variable of
@@ -54,7 +54,25 @@ def intake(event: SQSEvent) -> None:
 @instrumented
 def notify(event: SQSEvent) -> None:
     """Follow up on jobs that ended."""
-    _work_through(event, _names.resp_queue, notifications.handle)
+    queues = context().queues
+    _work_through(
+        event,
+        _names.resp_queue,
+        lambda message: notifications.handle(message, queues, _names),
+    )
+
+
+@blueprint.on_sqs_message(
+    # One at a time: a receiver that answers slowly holds up no other's callback.
+    queue=_names.webhooks_queue,
+    batch_size=1,
+    maximum_concurrency=5,
+    name="webhook",
+)
+@instrumented
+def webhook(event: SQSEvent) -> None:
+    """Send callbacks."""
+    _work_through(event, _names.webhooks_queue, context().webhooks.handle)
 
 
 @blueprint.on_sqs_message(

@@ -2,9 +2,9 @@
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from chalice_app.aws import ObjectInfo, Objects
+from chalice_app.callback_address import ForbiddenAddress, check_url, networks
 from chalice_app.results import Results
 from chalice_app.uploads import upload_form
 from faces.contracts.errors import ErrorCode, FacesError, InvalidInput
@@ -34,7 +34,7 @@ def open_job(
     InvalidInput
         Naming the wrong field of the request.
     """
-    check_callback(request.callback_url)
+    check_callback(request.callback_url, settings)
     job_id = new_job_id(id_secret(settings), request.tenant, now)
     return JobCreated(
         job_id=job_id,
@@ -139,15 +139,11 @@ def id_secret(settings: ApiSettings) -> bytes:
     return settings.id_secret.encode()
 
 
-def check_callback(url: str | None) -> None:
-    """Raise InvalidInput for an address that no result can be sent to."""
+def check_callback(url: str | None, settings: ApiSettings) -> None:
+    """Raise InvalidInput for an address that is seen to be none a callback may reach."""
     if url is None:
         return
-    # Object metadata takes ASCII only; other characters are percent-encoded in a URL.
-    usable = url.isascii() and url.isprintable() and " " not in url
     try:
-        parts = urlsplit(url)
-    except ValueError:
-        usable = False
-    if not usable or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InvalidInput("callback_url", "callback_url: must be an http or https address")
+        check_url(url, networks(settings.callback_allow))
+    except ForbiddenAddress as error:
+        raise InvalidInput("callback_url", f"callback_url: {error}") from None

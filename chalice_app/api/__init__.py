@@ -1,6 +1,17 @@
 """The operations of the HTTP interface, a module an area; `chalice_app.registry` says how."""
 
-from chalice_app.api import audit, batches, collections, faces, jobs, keys, people, seeds, service
+from chalice_app.api import (
+    audit,
+    batches,
+    collections,
+    faces,
+    jobs,
+    keys,
+    people,
+    seeds,
+    service,
+    webhooks,
+)
 from chalice_app.registry import Area, Operation
 
 AREAS: tuple[Area, ...] = (
@@ -11,6 +22,7 @@ AREAS: tuple[Area, ...] = (
     collections.area,
     keys.area,
     audit.area,
+    webhooks.area,
     seeds.area,
     service.area,
 )

@@ -117,7 +117,27 @@ def test_notify_leaves_what_it_cannot_read_to_the_dead_letter_queue(context: Fak
     with pytest.raises(BatchFailed):
         invoke(events.notify, sqs_record("{}"))
     with pytest.raises(ValueError):
-        notify.handle(received("no json"))
+        notify.handle(received("no json"), context.queues, NAMES)
+
+
+def test_notify_has_the_callback_sent_that_was_asked_for(context: FakeContext) -> None:
+    done = JobDone(
+        job_id=context.new_job(),
+        kind=JobKind.IDENTIFY,
+        state=JobState.SUCCEEDED,
+        tenant="acme",
+        callback_url="https://example.com/done",
+        submitted_at=NOW,
+        finished_at=NOW,
+    )
+    invoke(
+        events.notify,
+        sqs_record(done.model_dump_json()),
+        sqs_record(done.model_copy(update={"callback_url": None}).model_dump_json()),
+    )
+    (sent,) = context.queues.on(NAMES.webhooks_queue)
+    assert (sent["url"], sent["tenant"]) == ("https://example.com/done", "acme")
+    assert json.loads(sent["body"])["job_id"] == done.job_id
 
 
 def test_dead_letters_of_both_queues(context: FakeContext) -> None:
@@ -187,6 +207,7 @@ print(json.dumps({
         "queues": {
             "intake": ["some-stack-uploads-queue", "chalice_app.events.intake"],
             "notify": ["some-stack-resp-queue", "chalice_app.events.notify"],
+            "webhook": ["some-stack-webhooks-queue", "chalice_app.events.webhook"],
             "dead_requests": ["some-stack-req-dlq", "chalice_app.events.dead_requests"],
             "dead_uploads": ["some-stack-uploads-dlq", "chalice_app.events.dead_uploads"],
         },

@@ -15,6 +15,7 @@ CONFIG = json.loads((SETTINGS / "config.json").read_text())
 EVENT_FUNCTIONS = {
     "intake": "UploadsQueue",
     "notify": "RespQueue",
+    "webhook": "WebhooksQueue",
     "dead_requests": "ReqDlq",
     "dead_uploads": "UploadsDlq",
     "scale": None,

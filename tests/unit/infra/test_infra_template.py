@@ -10,7 +10,16 @@ from faces.contracts.names import REQ_MESSAGE_MAX_BYTES, TAG_ROLE, TAG_STACK, St
 from local_stack.cloudformation import TEMPLATE
 
 NAMES = StackNames("faces-x")
-QUEUES = ("uploads_queue", "uploads_dlq", "req_queue", "req_dlq", "resp_queue", "resp_dlq")
+QUEUES = (
+    "uploads_queue",
+    "uploads_dlq",
+    "req_queue",
+    "req_dlq",
+    "resp_queue",
+    "resp_dlq",
+    "webhooks_queue",
+    "webhooks_dlq",
+)
 
 
 @functools.cache
