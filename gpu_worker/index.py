@@ -4,7 +4,7 @@ One index a collection. Up to about a million faces this is faster for batches t
 approximate index in the database, and it never misses the best match.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,7 +19,7 @@ _FIRST_CAPACITY = 64
 
 @dataclass(frozen=True)
 class Hit:
-    """A person and the nearest of that person's faces; `similarity` is a cosine."""
+    """A person, the cosine to the mean of their faces, and the nearest of these."""
 
     person_id: str
     face_id: str
@@ -46,20 +46,79 @@ class FaceSearch(Protocol):
         """Return the `count` nearest people of the collection for each (512,) probe."""
 
     def size(self, tenant: str, collection: str) -> int:
-        """Return how many faces the collection has."""
+        """Return with how many people a face of the collection is compared."""
+
+
+class VectorTable:
+    """Vectors by id, in one matrix that grows and has no holes."""
+
+    def __init__(self) -> None:
+        self._matrix: FloatArray = np.empty((0, EMBEDDING_SIZE), dtype=np.float32)
+        self._rows: dict[str, int] = {}
+        self.ids: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def vectors(self) -> FloatArray:
+        """All vectors, (n, 512); row i belongs to `ids[i]`."""
+        return self._matrix[: len(self)]
+
+    def rows(self, ids: Iterable[str]) -> FloatArray:
+        """Return the vectors of these ids, (n, 512)."""
+        return self._matrix[[self._rows[each] for each in ids]]
+
+    def put(self, vector_id: str, vector: FloatArray) -> None:
+        """Add a vector, (512,), or replace it when it is there."""
+        row = self._rows.get(vector_id)
+        if row is None:
+            row = len(self)
+            self._reserve(row + 1)
+            self.ids.append(vector_id)
+            self._rows[vector_id] = row
+        self._matrix[row] = vector
+
+    def remove(self, vector_id: str) -> None:
+        """Remove a vector; the last row takes its place."""
+        row = self._rows.pop(vector_id)
+        last = self.ids.pop()
+        if last != vector_id:
+            self._matrix[row] = self._matrix[len(self)]
+            self.ids[row] = last
+            self._rows[last] = row
+
+    def _reserve(self, rows: int) -> None:
+        """Grow by doubling, so that filling the table copies each row about once."""
+        capacity = len(self._matrix)
+        if rows <= capacity:
+            return
+        grown = np.empty((max(rows, 2 * capacity, _FIRST_CAPACITY), EMBEDDING_SIZE), np.float32)
+        grown[:capacity] = self._matrix
+        self._matrix = grown
 
 
 class CollectionIndex:
-    """The faces of one collection."""
+    """The faces of one collection, and the mean of each person's.
+
+    A face is compared with the means. Of 1,583 LFW faces, with 2, 3 and 5 faces a person
+    enrolled and 1 % of strangers let in, the mean finds 91.1, 93.5 and 95.8 % of the
+    people, the best face 88.2, 90.9 and 94.7 % (`benchmarks/templates.py`).
+    """
 
     def __init__(self) -> None:
-        self._vectors: FloatArray = np.empty((0, EMBEDDING_SIZE), dtype=np.float32)
-        self._face_ids: list[str] = []
-        self._person_ids: list[str] = []
-        self._rows: dict[str, int] = {}
+        self._faces = VectorTable()
+        self._means = VectorTable()
+        self._person_of: dict[str, str] = {}
+        self._faces_of: dict[str, set[str]] = {}
 
     def __len__(self) -> int:
-        return len(self._face_ids)
+        return len(self._faces)
+
+    @property
+    def people(self) -> int:
+        """How many people have faces."""
+        return len(self._means)
 
     def put(self, face_id: str, person_id: str, vector: FloatArray) -> None:
         """Add a face, or replace it when it is there (the change feed may repeat itself).
@@ -68,67 +127,57 @@ class CollectionIndex:
         ----------
         vector : (512,) of unit length.
         """
-        row = self._rows.get(face_id)
-        if row is None:
-            row = len(self._face_ids)
-            self._reserve(row + 1)
-            self._face_ids.append(face_id)
-            self._person_ids.append(person_id)
-            self._rows[face_id] = row
-        self._person_ids[row] = person_id
-        self._vectors[row] = vector
+        before = self._person_of.get(face_id)
+        if before is not None and before != person_id:
+            self.remove(face_id)
+        self._faces.put(face_id, vector)
+        self._person_of[face_id] = person_id
+        self._faces_of.setdefault(person_id, set()).add(face_id)
+        self._renew(person_id)
 
     def remove(self, face_id: str) -> None:
-        """Remove a face; harmless when it is not there. The last row takes its place."""
-        row = self._rows.pop(face_id, None)
-        if row is None:
+        """Remove a face; harmless when it is not there."""
+        person_id = self._person_of.pop(face_id, None)
+        if person_id is None:
             return
-        last = len(self._face_ids) - 1
-        if row != last:
-            self._vectors[row] = self._vectors[last]
-            self._face_ids[row] = self._face_ids[last]
-            self._person_ids[row] = self._person_ids[last]
-            self._rows[self._face_ids[row]] = row
-        self._face_ids.pop()
-        self._person_ids.pop()
+        self._faces.remove(face_id)
+        self._faces_of[person_id].remove(face_id)
+        self._renew(person_id)
 
     def search(self, probes: FloatArray, count: int) -> list[list[Hit]]:
         """Return the `count` nearest people of each probe, the most similar first.
 
-        A person is as similar as the best of that person's faces.
+        A person is as similar as the mean of that person's faces; each hit names the
+        nearest of them.
 
         Parameters
         ----------
         probes : (m, 512) float32 rows of unit length.
         """
-        similarities = probes @ self._vectors[: len(self)].T
-        return [self._best_people(row, count) for row in similarities]
+        similarities = probes @ self._means.vectors.T
+        return [
+            [
+                self._hit(self._means.ids[row], probe, float(line[row]))
+                for row in _largest(line, min(count, len(line)))
+            ]
+            for probe, line in zip(probes, similarities, strict=True)
+        ]
 
-    def _best_people(self, similarities: FloatArray, count: int) -> list[Hit]:
-        """Widen the look at the best faces until they belong to `count` people."""
-        total = len(similarities)
-        wanted = min(total, 4 * count)
-        while True:
-            hits: dict[str, Hit] = {}
-            for row in _largest(similarities, wanted):
-                person_id = self._person_ids[row]
-                if person_id not in hits:
-                    similarity = float(similarities[row])
-                    hits[person_id] = Hit(person_id, self._face_ids[row], similarity)
-                if len(hits) == count:
-                    return list(hits.values())
-            if wanted == total:
-                return list(hits.values())
-            wanted = min(total, 4 * wanted)
+    def _hit(self, person_id: str, probe: FloatArray, similarity: float) -> Hit:
+        faces = sorted(self._faces_of[person_id])
+        nearest = 0 if len(faces) == 1 else int(np.argmax(self._faces.rows(faces) @ probe))
+        return Hit(person_id, faces[nearest], similarity)
 
-    def _reserve(self, rows: int) -> None:
-        """Grow by doubling, so that filling the index copies each row about once."""
-        capacity = len(self._vectors)
-        if rows <= capacity:
+    def _renew(self, person_id: str) -> None:
+        """Bring a person's mean up to date."""
+        faces = self._faces_of[person_id]
+        if not faces:
+            del self._faces_of[person_id]
+            self._means.remove(person_id)
             return
-        grown = np.empty((max(rows, 2 * capacity, _FIRST_CAPACITY), EMBEDDING_SIZE), np.float32)
-        grown[:capacity] = self._vectors
-        self._vectors = grown
+        mean = self._faces.rows(sorted(faces)).mean(axis=0)
+        length = float(np.linalg.norm(mean))
+        self._means.put(person_id, mean / length if length > 0 else mean)
 
 
 class GalleryFeed(Protocol):
@@ -198,9 +247,9 @@ class GalleryIndex:
         return index.search(probes, count)
 
     def size(self, tenant: str, collection: str) -> int:
-        """Return how many faces the collection has."""
+        """Return with how many people a face of the collection is compared."""
         index = self._collections.get((tenant, collection))
-        return 0 if index is None else len(index)
+        return 0 if index is None else index.people
 
     def _apply(self, changes: Changes) -> None:
         for face_id in changes.removed:

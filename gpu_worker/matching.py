@@ -29,6 +29,7 @@ class Decisions:
         rate: float | None,
         candidates: int,
         faces: int,
+        fixed: float | None = None,
     ) -> tuple[Match | None, tuple[Candidate, ...]]:
         """Return who it is, if anybody, and the next best `candidates` people.
 
@@ -37,10 +38,11 @@ class Decisions:
         hits : nearest people, the most similar first.
         names : the name of each person by id.
         rate : the share of strangers that may be answered with somebody.
-        faces : in the collection.
+        faces : people in the collection, with whose means the face was compared.
+        fixed : a threshold to use instead of the one that the rate gives.
         """
         rate = self.identify_rate if rate is None else rate
-        threshold = self.calibration.identify_threshold(rate, faces)
+        threshold = self.identify_threshold(rate, faces) if fixed is None else fixed
         chances = self.calibration.match_probabilities([hit.similarity for hit in hits], faces)
         people = [
             Candidate(
@@ -58,6 +60,12 @@ class Decisions:
             )
             return best, tuple(people[1 : candidates + 1])
         return None, tuple(people[:candidates])
+
+    def identify_threshold(self, rate: float | None, faces: int) -> float:
+        """Return the cosine from which a face counts as a person of the collection."""
+        return self.calibration.identify_threshold(
+            self.identify_rate if rate is None else rate, faces
+        )
 
     def verify(self, similarity: float, rate: float | None, faces: int) -> Verification:
         """Return whether it is the claimed person.

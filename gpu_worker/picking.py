@@ -48,12 +48,15 @@ def pick(task: Task, image: RgbImage, faces: Sequence[Face]) -> None:
 def _pick_to_enroll(task: Task, image: RgbImage, faces: Sequence[Face]) -> None:
     params = task.request.params
     chosen = _central(image, faces)
+    several, poor = rivals(faces, chosen) > 0, bool(chosen.quality.reasons)
     if not params.force:
         task.faces = _describe(faces[: params.max_faces])
-        if rivals(faces, chosen):
+        if several:
             raise PhotoError(ErrorCode.SEVERAL_FACES)
-        if chosen.quality.reasons:
+        if poor:
             raise _poor(chosen)
+    concerns = {ErrorCode.SEVERAL_FACES: several, ErrorCode.POOR_FACE: poor}
+    task.concerns = tuple(code for code, found in concerns.items() if found)
     task.faces = _describe([chosen])
     task.picked = [(0, chosen)]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from faces.contracts.errors import FacesError
+from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.jobs import JobMessage, JobRequest
 from faces.contracts.results import DetectedFace, Enrolment, JobResult, PhotoInfo, Verification
 from gpu_worker.analysis import Face
@@ -45,6 +45,7 @@ class Task:
     info : of the photo, from when it was decoded.
     faces : what the result says of the faces, the largest first.
     picked : the faces to embed, each with its place in `faces`.
+    concerns : what advises against an enrolment that is forced.
     vectors : (len(picked), 512) float32, unit length.
     error : why the job fails.
     result : set once it is stored.
@@ -62,6 +63,7 @@ class Task:
     detections: Sequence[Detection] = ()
     faces: tuple[DetectedFace, ...] = ()
     picked: Sequence[tuple[int, Face]] = ()
+    concerns: tuple[ErrorCode, ...] = ()
     vectors: FloatArray = field(default_factory=no_vectors)
     enrolment: Enrolment | None = None
     verification: Verification | None = None

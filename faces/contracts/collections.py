@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import Field
 
 from faces.contracts.base import Document, StoredDocument
-from faces.contracts.jobs import CollectionName
+from faces.contracts.jobs import LEAST_RATE, MOST_RATE, CollectionName
 
 MINUTE = 60
 HOUR = 60 * MINUTE
@@ -37,10 +37,13 @@ class CollectionSettings(Document):
 
     Attributes
     ----------
-    threshold : cosine similarity from which a face counts as the person; the stack's
-        calibrated one when left out. With -1 the best match is always answered.
+    false_accept_rate : the share of strangers' faces that may be answered with somebody;
+        the stack's when left out.
+    threshold : a fixed cosine similarity from which a face counts as the person, instead of
+        the one that the rate gives. With -1 the best match is always answered.
     """
 
+    false_accept_rate: float | None = Field(default=None, ge=LEAST_RATE, le=MOST_RATE)
     threshold: float | None = Field(default=None, ge=-1.0, le=1.0)
     retention: Retention = Retention()
 

@@ -168,7 +168,7 @@ class Gallery(Directory):
     def search(
         self, tenant: str, collection: str, embedding: "Embeddings", k: int, model_tag: str
     ) -> list[Candidate]:
-        """Return the `k` most similar people, best first, each by their nearest face.
+        """Return the `k` most similar people, best first, each by the mean of their faces.
 
         Exact: compares with every face of the collection.
 

@@ -89,19 +89,20 @@ def nearest(
     k: int,
     model_tag: str,
 ) -> list[Candidate]:
-    """Return the `k` most similar people, best first, each by their nearest face."""
+    """Return the `k` most similar people, best first, each by the mean of their faces."""
     collection_id = collections.find(connection, tenant, collection)
     rows = connection.execute(
         """
-        WITH best AS (
-            SELECT DISTINCT ON (person_id)
-                   person_id, face_id, embedding <=> %(probe)s::halfvec AS distance
+        SELECT person_id, name, 1 - distance, face_id
+        FROM (
+            SELECT person_id, avg(embedding::vector(512)) <=> %(probe)s::vector AS distance,
+                   (array_agg(face_id ORDER BY embedding <=> %(probe)s::halfvec, face_id))[1]
+                       AS face_id
             FROM faces
             WHERE collection_id = %(collection_id)s AND model_tag = %(model_tag)s
-            ORDER BY person_id, distance, face_id
-        )
-        SELECT person_id, name, 1 - distance, face_id
-        FROM best JOIN people USING (person_id)
+            GROUP BY person_id
+        ) AS means
+        JOIN people USING (person_id)
         ORDER BY distance, person_id
         LIMIT %(k)s
         """,

@@ -9,10 +9,13 @@ from typing import Protocol, TypeVar
 import numpy as np
 from pydantic import ValidationError
 
+from faces.contracts.collections import CollectionSettings
 from faces.contracts.errors import ErrorCode, FacesError, InvalidInput, PhotoError, TransientError
 from faces.contracts.ids import derived_id
 from faces.contracts.jobs import JobKind, JobRequest
 from faces.contracts.results import DetectedFace, Enrolment, FaceQuality
+from faces.gallery.audit import SYSTEM
+from faces.gallery.enrolment import Guard
 from faces.gallery.records import NewPerson
 from faces.gallery.vectors import UnmatchedFace
 from gpu_worker.backends.base import FloatArray
@@ -38,7 +41,11 @@ class GalleryPort(Protocol):
         embedding: FloatArray,
         model_tag: str,
         quality: FaceQuality | None = None,
+        guard: Guard | None = None,
+        actor: str = SYSTEM,
     ) -> Enrolment: ...
+
+    def collection_settings(self, tenant: str, collection: str) -> CollectionSettings: ...
 
     def remember_unmatched(self, faces: Sequence[UnmatchedFace]) -> None: ...
 
@@ -59,7 +66,8 @@ class Match:
     ----------
     model_tag : of the vectors.
     decisions : who a face is, at the false accept rate that the job asks for.
-    unmatched_for : how long an unknown face can be enrolled by its `req_id`.
+    unmatched_for : how long an unknown face can be enrolled by its `req_id`, where the
+        collection does not say.
     clock : returns the time, aware.
     """
 
@@ -95,6 +103,7 @@ class Match:
 
     def _identify(self, tenant: str, collection: str, tasks: Sequence[Task]) -> None:
         """Search the faces of all photos at once."""
+        settings = self.gallery.collection_settings(tenant, collection)
         probes = np.concatenate([task.vectors for task in tasks])
         count = max(task.request.params.candidates for task in tasks) + 1
         found = iter(self.search.search(tenant, collection, probes, count))
@@ -103,9 +112,9 @@ class Match:
         for task in tasks:
             faces = list(task.faces)
             for (number, _), vector in zip(task.picked, task.vectors, strict=True):
-                faces[number] = self._described(task, number, next(found))
+                faces[number] = self._described(task, number, next(found), settings)
                 if faces[number].match is None:
-                    unknown.append(self._unmatched(task, faces[number], vector))
+                    unknown.append(self._unmatched(task, faces[number], vector, settings))
             answers.append((task, faces))
         # Before the result exists: nobody may learn of a req_id that is not kept.
         if unknown:
@@ -115,26 +124,35 @@ class Match:
         for task, faces in answers:
             task.faces = tuple(faces)
 
-    def _described(self, task: Task, number: int, hits: Sequence[Hit]) -> DetectedFace:
+    def _described(
+        self, task: Task, number: int, hits: Sequence[Hit], settings: CollectionSettings
+    ) -> DetectedFace:
         params = task.request.params
+        rate = params.false_accept_rate
         match, others = self.decisions.identify(
             hits[: params.candidates + 1],
             self.search.names,
-            params.false_accept_rate,
+            settings.false_accept_rate if rate is None else rate,
             params.candidates,
-            self.search.size(task.request.tenant, task.request.collection),
+            self._size(task.request),
+            # What the job itself asks for comes before the collection's settings.
+            settings.threshold if rate is None else None,
         )
         unknown = match is None
+        seconds = settings.retention.unmatched_seconds
+        keep = self.unmatched_for if seconds is None else timedelta(seconds=seconds)
         return task.faces[number].model_copy(
             update={
                 "match": match,
                 "candidates": others,
                 "req_id": derived_id(task.job.job_id, f"face-{number}") if unknown else None,
-                "req_id_expires_at": self.clock() + self.unmatched_for if unknown else None,
+                "req_id_expires_at": self.clock() + keep if unknown else None,
             }
         )
 
-    def _unmatched(self, task: Task, face: DetectedFace, vector: FloatArray) -> UnmatchedFace:
+    def _unmatched(
+        self, task: Task, face: DetectedFace, vector: FloatArray, settings: CollectionSettings
+    ) -> UnmatchedFace:
         assert face.req_id is not None
         assert face.req_id_expires_at is not None
         return UnmatchedFace(
@@ -147,11 +165,13 @@ class Match:
             expires_at=face.req_id_expires_at,
             box=face.box,
             quality=face.quality,
+            threshold=self._confusable(task.request, settings),
         )
 
     def _enroll(self, task: Task) -> None:
         request, params = task.request, task.request.params
         person = params.person_id or _new_person(params.person_name or "")
+        settings = self.gallery.collection_settings(request.tenant, request.collection)
         [(number, _)] = task.picked
         task.enrolment = self._making_collection(
             request.tenant,
@@ -164,8 +184,25 @@ class Match:
                 embedding=task.vectors[0],
                 model_tag=self.model_tag,
                 quality=task.faces[number].quality,
+                guard=Guard(self._confusable(request, settings), params.force, task.concerns),
+                actor=request.key_id or SYSTEM,
             ),
         )
+
+    def _confusable(self, request: JobRequest, settings: CollectionSettings) -> float:
+        """Return the cosine from which two people would be taken for one another.
+
+        A fixed threshold counts only where it is stricter: one that always answers
+        somebody says nothing of who looks alike.
+        """
+        rate = request.params.false_accept_rate
+        calibrated = self.decisions.identify_threshold(
+            settings.false_accept_rate if rate is None else rate, self._size(request)
+        )
+        return max(calibrated, settings.threshold or -1.0)
+
+    def _size(self, request: JobRequest) -> int:
+        return self.search.size(request.tenant, request.collection)
 
     def _verify(self, task: Task) -> None:
         claimed = self._claimed(task.request)

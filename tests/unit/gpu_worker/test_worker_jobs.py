@@ -6,6 +6,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
+from faces.contracts.collections import CollectionSettings, Retention
 from faces.contracts.errors import ErrorCode, TransientError
 from faces.contracts.ids import derived_id
 from faces.contracts.jobs import (
@@ -214,6 +215,21 @@ def test_the_rate_of_the_job_counts(bench: Bench) -> None:
     assert (match.name, match.threshold, match.false_accept_rate) == ("Ann", -1.0, 0.5)
 
 
+def test_the_settings_of_the_collection_count_where_the_job_does_not_say(bench: Bench) -> None:
+    bench.detector.found = [detection(100, 100)]
+    stranger = bench.ask(JobKind.IDENTIFY).faces[0]
+    assert stranger.req_id_expires_at == NOW + timedelta(minutes=10)
+    bench.gallery.settings = CollectionSettings(
+        threshold=-1, retention=Retention(unmatched_seconds=60)
+    )
+    know(bench, bench.ask(), "Ann")
+    bench.detector.found = [detection(200, 100, 60)]
+    assert bench.ask(JobKind.IDENTIFY).faces[0].match is not None
+    own = bench.ask(JobKind.IDENTIFY, false_accept_rate=0.001).faces[0]
+    assert own.match is None
+    assert own.req_id_expires_at == NOW + timedelta(seconds=60)
+
+
 def test_filtered_faces_are_only_detected(bench: Bench) -> None:
     bench.detector.found = [detection(10, 10, 30), detection(150, 100, 120)]
     result = bench.ask(quality_filter=QualityFilter.MEDIUM)
@@ -257,6 +273,10 @@ def test_force_enrols_the_central_face(bench: Bench) -> None:
     assert result.enrolment is not None
     [face] = result.faces
     assert face.box.left == 150
+    [guard] = bench.gallery.guards
+    assert guard is not None
+    assert guard.force
+    assert guard.concerns == (ErrorCode.SEVERAL_FACES, ErrorCode.POOR_FACE)
 
 
 @pytest.mark.parametrize(
