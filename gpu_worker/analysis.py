@@ -35,13 +35,15 @@ class Face:
     ----------
     box : in whole pixels, inside the photo.
     views : (160, 160, 3) uint8 RGB each, the network's inputs.
-    quality : its `reasons` are those of the filter that the job asked for.
+    level : by whose limits the face is called poor.
+    quality : what can be told before the face is embedded.
     """
 
     detection: Detection
     box: Box
     views: tuple[RgbImage, ...]
     quality: FaceQuality
+    level: QualityFilter = QualityFilter.NONE
 
     def describe(self) -> DetectedFace:
         """Return what a result says of the face, without a match."""
@@ -82,7 +84,9 @@ def find_faces(
         views = profile.crops(image, detection)
         quality = measure(views[0], box, detection.landmarks)
         reasons = poor_reasons(quality, detection.confidence, level)
-        faces.append(Face(detection, box, views, quality.model_copy(update={"reasons": reasons})))
+        faces.append(
+            Face(detection, box, views, quality.model_copy(update={"reasons": reasons}), level)
+        )
     return sorted(faces, key=lambda face: (-_area(face.box), face.box.left, face.box.top))
 
 
@@ -141,14 +145,19 @@ def embed_and_score(
     views = vectors.reshape(len(faces), len(profile.views), EMBEDDING_SIZE)
     qualities = [face.quality for face in faces]
     if len(profile.views) > 1:
+        agreements = profile.agreement(views)
         calibration = load_calibration(profile.crop_version)
         qualities = [
-            quality.model_copy(
-                update={"score": calibration.quality_score(float(agreement), quality.pose.pitch)}
-            )
-            for quality, agreement in zip(qualities, profile.agreement(views), strict=True)
+            _scored(face, calibration.quality_score(float(agreement), face.quality.pose.pitch))
+            for face, agreement in zip(faces, agreements, strict=True)
         ]
     return profile.fuse(views), qualities
+
+
+def _scored(face: Face, score: float | None) -> FaceQuality:
+    quality = face.quality.model_copy(update={"score": score})
+    reasons = poor_reasons(quality, face.detection.confidence, face.level)
+    return quality.model_copy(update={"reasons": reasons})
 
 
 def _area(box: Box) -> int:

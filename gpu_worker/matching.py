@@ -56,7 +56,10 @@ class Decisions:
         ]
         if hits and hits[0].similarity >= threshold:
             best = Match(
-                **people[0].model_dump(), threshold=round(threshold, 4), false_accept_rate=rate
+                **people[0].model_dump(),
+                threshold=round(threshold, 4),
+                # Nothing is known of how often a fixed threshold errs.
+                false_accept_rate=rate if fixed is None else None,
             )
             return best, tuple(people[1 : candidates + 1])
         return None, tuple(people[:candidates])

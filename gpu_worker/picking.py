@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from faces.contracts.errors import ErrorCode, PhotoError
 from faces.contracts.jobs import JobKind, JobRequest, QualityFilter
-from faces.contracts.results import DetectedFace
+from faces.contracts.results import DetectedFace, FaceQuality
 from gpu_worker.analysis import Face, central_face, rivals
 from gpu_worker.backends.base import RgbImage
 from gpu_worker.protocol import Task
@@ -41,8 +41,33 @@ def pick(task: Task, image: RgbImage, faces: Sequence[Face]) -> None:
             chosen = _central(image, faces)
             task.faces = _describe([chosen])
             if _filtered(chosen, request):
-                raise _poor(chosen)
+                raise poor_face(chosen.quality)
             task.picked = [(0, chosen)]
+
+
+def pick_again(task: Task, qualities: Sequence[FaceQuality]) -> None:
+    """Take up what was learnt of the picked faces' quality when they were embedded.
+
+    Parameters
+    ----------
+    qualities : of the picked faces; those that are too poor after all are picked no more.
+    """
+    request = task.request
+    described, kept = list(task.faces), []
+    for place, ((number, _), quality) in enumerate(zip(task.picked, qualities, strict=True)):
+        described[number] = described[number].model_copy(update={"quality": quality})
+        strict = request.params.quality_filter is not QualityFilter.NONE
+        if request.kind is JobKind.ENROLL:
+            strict = not request.params.force
+        if not (strict and quality.reasons):
+            kept.append(place)
+    task.faces = tuple(described)
+    if len(kept) == len(task.picked):
+        return
+    if request.kind is not JobKind.IDENTIFY:
+        task.fail(poor_face(qualities[0]))
+    task.picked = [task.picked[place] for place in kept]
+    task.vectors = task.vectors[kept]
 
 
 def _pick_to_enroll(task: Task, image: RgbImage, faces: Sequence[Face]) -> None:
@@ -54,7 +79,7 @@ def _pick_to_enroll(task: Task, image: RgbImage, faces: Sequence[Face]) -> None:
         if several:
             raise PhotoError(ErrorCode.SEVERAL_FACES)
         if poor:
-            raise _poor(chosen)
+            raise poor_face(chosen.quality)
     concerns = {ErrorCode.SEVERAL_FACES: several, ErrorCode.POOR_FACE: poor}
     task.concerns = tuple(code for code, found in concerns.items() if found)
     task.faces = _describe([chosen])
@@ -76,8 +101,9 @@ def _filtered(face: Face, request: JobRequest) -> bool:
     return request.params.quality_filter is not QualityFilter.NONE and bool(face.quality.reasons)
 
 
-def _poor(face: Face) -> PhotoError:
-    reasons = ", ".join(face.quality.reasons)
+def poor_face(quality: FaceQuality) -> PhotoError:
+    """Return the error that says what is poor about a face."""
+    reasons = ", ".join(quality.reasons)
     return PhotoError(
         ErrorCode.POOR_FACE,
         f"The face is too poor ({reasons}); use a sharp, well-lit, frontal and larger face.",

@@ -26,6 +26,7 @@ class Limits:
     size_px : shorter side of the box in pixels, at least.
     sharpness, dark, bright : see `FaceQuality`; dark and bright bound its brightness.
     turn : yaw or pitch in degrees, at most; a roll does not count.
+    score : see `FaceQuality`, at least, where it is known.
     """
 
     confidence: float
@@ -34,14 +35,15 @@ class Limits:
     dark: float
     bright: float
     turn: float
+    score: float
 
 
 # Of 807 LFW faces LOW calls 0.7 % poor, MEDIUM 6 % and HIGH 40 %; the same person is missed
 # (below 0.65) in 8.8, 8.3 and 5.6 % of the pairs that are left.
 LIMITS = {
-    QualityFilter.LOW: Limits(0.95, 20, 10, 10, 95, 60),
-    QualityFilter.MEDIUM: Limits(0.98, 40, 20, 15, 90, 45),
-    QualityFilter.HIGH: Limits(0.99, 80, 35, 20, 85, 30),
+    QualityFilter.LOW: Limits(0.95, 20, 10, 10, 95, 60, 1),
+    QualityFilter.MEDIUM: Limits(0.98, 40, 20, 15, 90, 45, 5),
+    QualityFilter.HIGH: Limits(0.99, 80, 35, 20, 85, 30, 20),
 }
 
 
@@ -77,6 +79,7 @@ def poor_reasons(
         PoorReason.LOW_BRIGHTNESS: quality.brightness < limits.dark,
         PoorReason.HIGH_BRIGHTNESS: quality.brightness > limits.bright,
         PoorReason.EXTREME_POSE: turn > limits.turn,
+        PoorReason.LOW_FACE_QUALITY: quality.score is not None and quality.score < limits.score,
     }
     return tuple(reason for reason, poor in checks.items() if poor)
 

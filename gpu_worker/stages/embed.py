@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gpu_worker.analysis import embed_and_score
 from gpu_worker.backends.base import Embedder
+from gpu_worker.picking import pick_again
 from gpu_worker.profiles import Profile
 from gpu_worker.protocol import Task
 
@@ -29,8 +30,5 @@ class Embed:
         for task in tasks:
             end = start + len(task.picked)
             task.vectors = vectors[start:end]
-            answered = list(task.faces)
-            for (number, _), quality in zip(task.picked, qualities[start:end], strict=True):
-                answered[number] = answered[number].model_copy(update={"quality": quality})
-            task.faces = tuple(answered)
+            pick_again(task, qualities[start:end])
             start = end
