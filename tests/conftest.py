@@ -5,4 +5,5 @@ pytest_plugins = [
     "tests.fixtures.aws_emulator",
     "tests.fixtures.worker_stack",
     "tests.fixtures.metadata_service",
+    "tests.fixtures.fake_workers",
 ]

@@ -1,25 +1,17 @@
 """How workers end: on a photo that kills them, on EC2's notices, and what they leave."""
 
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
-import pytest
 
 from faces.contracts.jobs import ContentType, JobKind, JobRequest
 from gpu_worker.imds import SPOT_ACTION
+from tests.fixtures.fake_workers import StartFakeWorker
 from tests.fixtures.metadata_service import FakeMetadata
 from tests.fixtures.photos import encoded
 from tests.fixtures.worker_stack import MAX_RECEIVES, WorkerStack
 
-ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60.0
-
-Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
 def photo(colour: tuple[int, int, int]) -> bytes:
@@ -33,43 +25,8 @@ def detect(stack: WorkerStack, data: bytes) -> str:
     return stack.submit(data, JobRequest(kind=JobKind.DETECT, content_type=ContentType.PNG))
 
 
-@pytest.fixture
-def start(
-    worker_stack: WorkerStack, aws_environment: dict[str, str], database_url: str, tmp_path: Path
-) -> Iterator[Start]:
-    processes: list[subprocess.Popen[bytes]] = []
-
-    def start(**settings: str) -> "subprocess.Popen[bytes]":
-        environ = {
-            "PATH": os.environ["PATH"],
-            **aws_environment,
-            "DATABASE_URL": database_url,
-            "FACES_STACK": worker_stack.names.stack,
-            "WORKER_ID": f"i-{len(processes)}",
-            "WORKER_POLL_SECONDS": "1",
-            "WORKER_VISIBILITY_SECONDS": "5",
-            **settings,
-        }
-        with (tmp_path / f"{len(processes)}.log").open("wb") as log:
-            processes.append(
-                subprocess.Popen(
-                    [sys.executable, "-m", "tests.fixtures.worker_cli"],
-                    env=environ,
-                    cwd=ROOT,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                )
-            )
-        return processes[-1]
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.wait()
-
-
 def test_a_photo_that_kills_the_process_costs_nobody_else(
-    worker_stack: WorkerStack, start: Start
+    worker_stack: WorkerStack, start_fake_worker: StartFakeWorker
 ) -> None:
     """The dead worker's successors finish the others; the poison ends as a dead letter."""
     good = [detect(worker_stack, GOOD) for _ in range(4)]
@@ -78,7 +35,7 @@ def test_a_photo_that_kills_the_process_costs_nobody_else(
     deaths = 0
     while True:
         # The scaler replaces workers that died; idle ones end in order.
-        code = start(WORKER_IDLE_SECONDS="7").wait(SECONDS)
+        code = start_fake_worker(WORKER_IDLE_SECONDS="7").wait(SECONDS)
         deaths += code == 139
         if code == 0:
             break
@@ -92,10 +49,10 @@ def test_a_photo_that_kills_the_process_costs_nobody_else(
 
 
 def test_a_spot_notice_ends_the_worker_in_time(
-    worker_stack: WorkerStack, start: Start, metadata_service: FakeMetadata
+    worker_stack: WorkerStack, start_fake_worker: StartFakeWorker, metadata_service: FakeMetadata
 ) -> None:
     jobs = [detect(worker_stack, SLOW) for _ in range(40)]
-    process = start(WORKER_METADATA_URL=metadata_service.url, WORKER_IN_HAND="16")
+    process = start_fake_worker(WORKER_METADATA_URL=metadata_service.url, WORKER_IN_HAND="16")
     deadline = time.monotonic() + SECONDS
     while not worker_stack.results():
         assert time.monotonic() < deadline

@@ -1,6 +1,6 @@
 """A job from message to result: the four kinds, every error, and running it again."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
@@ -20,26 +20,15 @@ from faces.contracts.jobs import (
 from faces.contracts.results import JobResult, PoorReason
 from faces.gallery.vectors import Changes, GalleryFace
 from gpu_worker.backends.base import RgbImage
-from gpu_worker.index import GalleryIndex
-from gpu_worker.pipeline import Breakers, Parts, Sizes, stages
+from gpu_worker.pipeline import Breakers, Sizes, stages
 from gpu_worker.protocol import Task
 from gpu_worker.queue import Received
-from gpu_worker.stages.announce import Announce
-from gpu_worker.stages.match import Match
 from gpu_worker.uploads import Upload
 from tests.fixtures.photos import encoded
 from tests.fixtures.worker_fakes import (
-    DECISIONS,
     MODEL,
     NOW,
-    PLAIN_FAKE,
-    FakeAnnouncer,
-    FakeDetector,
-    FakeEmbedder,
-    FakeGallery,
-    FakeQueue,
-    FakeResults,
-    FakeUploads,
+    FakeWorld,
     detection,
     through,
     unit,
@@ -52,40 +41,12 @@ def noise(seed: int = 1) -> RgbImage:
 
 
 @dataclass
-class Bench:
+class Bench(FakeWorld):
     """The stages among fakes, run one after the other."""
 
-    uploads: FakeUploads = field(default_factory=FakeUploads)
-    results: FakeResults = field(default_factory=FakeResults)
-    announcer: FakeAnnouncer = field(default_factory=FakeAnnouncer)
-    detector: FakeDetector = field(default_factory=FakeDetector)
-    embedder: FakeEmbedder = field(default_factory=FakeEmbedder)
-    gallery: FakeGallery = field(default_factory=FakeGallery)
-
-    queue: FakeQueue = field(default_factory=FakeQueue)
-
     def __post_init__(self) -> None:
-        self.index = GalleryIndex(self.gallery, MODEL.tag)
-        parts = Parts(
-            uploads=self.uploads,
-            results=self.results,
-            detector=self.detector,
-            embedder=self.embedder,
-            profile=PLAIN_FAKE,
-            match=Match(
-                gallery=self.gallery,
-                search=self.index,
-                model_tag=MODEL.tag,
-                decisions=DECISIONS,
-                unmatched_for=timedelta(seconds=600),
-                clock=lambda: NOW,
-            ),
-            announce=Announce(self.announcer, self.queue, lambda _: None),
-            max_pixels=1_000_000,
-            worker_id="i-0",
-            clock=lambda: NOW,
-        )
-        self.stages = stages(parts, Sizes(), Breakers.make())
+        super().__post_init__()
+        self.stages = stages(self.parts, Sizes(), Breakers.make())
 
     def submit(self, request: JobRequest | None = None, photo: bytes | None = None) -> JobMessage:
         return self.uploads.submit(photo or encoded(noise()), request or JobRequest())
