@@ -36,6 +36,8 @@ def environ(weights: Path) -> dict[str, str]:
         "SCALER_MIN_INSTANCES": "1",
         "SCALER_MAX_INSTANCES": "3",
         "LOCAL_BOOT_SECONDS": "1",
+        "FACES_SEED_SCOPE": "default/seeds",
+        "FACES_CALLBACK_ALLOW": "127.0.0.1/32",
     }
 
 
