@@ -22,7 +22,7 @@ from rich.table import Table
 from benchmarks.accuracy.calibrate import CACHE, halves, mean_person, people_folds
 from benchmarks.accuracy.dataset import Dataset, load
 from benchmarks.accuracy.extract import Look, Record, extract
-from benchmarks.accuracy.scores import Faces, Floats, Mask
+from benchmarks.accuracy.scores import Faces, Floats, Mask, stack
 from benchmarks.accuracy.several import several_photos
 from benchmarks.accuracy.views import extract_views, fused, view_name
 from gpu_worker.backends.base import Detection, RgbImage
@@ -162,16 +162,17 @@ def _step(
 ) -> Step:
     profile = Profile(name, name, views)
     parts = halves(data, fused(records, data, profile), centred=centred)
-    stages = [
-        "decode",
-        "detect",
-        *(f"{kind} {view_name(view)}" for view in views for kind in ("crop", "embed")),
-    ]
-    cost = sum(
-        float(np.median([r.milliseconds[stage] for r in records if stage in r.milliseconds]))
-        for stage in stages
-    )
+    cost = _cost(records, [view_name(view) for view in views])
     return _average(name, [_cosines(part) for part in parts], cost)
+
+
+def _cost(records: Sequence[Record], names: Sequence[str]) -> float:
+    """Return the medians of the stages that these views need, in milliseconds."""
+    stages = [f"{kind} {name}" for name in names for kind in ("crop", "embed")]
+    return sum(
+        float(np.median([r.milliseconds[stage] for r in records if stage in r.milliseconds]))
+        for stage in ("decode", "detect", *stages)
+    )
 
 
 def _cosines(part: Faces) -> tuple[Floats, Floats]:
@@ -194,13 +195,17 @@ def _largest(data: Dataset, console: Console) -> list[Step]:
 
 
 def _resampled(data: Dataset, console: Console) -> list[Step]:
-    made = []
-    for view in RESAMPLED:
-        name = f"resampling {Image.Resampling(view.resampling).name.lower()}"
-        profile = Profile(view_name(view), name, (view,))
-        records = extract(data.photos, [profile], CACHE, console)
-        made.append(_step(name, data, records, (view,), centred=False))
-    return made
+    """The plain view, scaled with other filters."""
+    names = [f"resampling {Image.Resampling(view.resampling).name.lower()}" for view in RESAMPLED]
+    profiles = [Profile(name, name, (view,)) for name, view in zip(names, RESAMPLED, strict=True)]
+    records = extract(data.photos, profiles, CACHE, console)
+    return [_scaled_step(name, data, records) for name in names]
+
+
+def _scaled_step(name: str, data: Dataset, records: Sequence[Record]) -> Step:
+    faces = stack([record.vectors.get(name) for record in records], data.person)
+    parts = halves(data, faces, centred=False)
+    return _average(name, [_cosines(part) for part in parts], _cost(records, [name]))
 
 
 Normalise = Callable[[Faces, Faces], tuple[Floats, Floats]]
