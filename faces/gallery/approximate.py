@@ -184,12 +184,15 @@ def index_collections(connection: Connection, from_faces: int = INDEX_FROM) -> l
     ).fetchall():
         name = f"{_PREFIX}{collection_id}"
         if connection.execute("SELECT to_regclass(%s)", [name]).fetchone() == (None,):
+            # Beyond this memory the build is many times slower (100,000 faces need 200 MB).
+            connection.execute("SET maintenance_work_mem = '512MB'")
             connection.execute(
                 sql.SQL(
                     "CREATE INDEX CONCURRENTLY {} ON faces "
                     "USING hnsw (embedding halfvec_cosine_ops) WHERE collection_id = {}::bigint"
                 ).format(sql.Identifier(name), sql.Literal(collection_id))
             )
+            connection.execute("RESET maintenance_work_mem")
             made.append(name)
     return made
 
