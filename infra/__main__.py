@@ -19,6 +19,9 @@ from local_stack.build import ROOT
 from local_stack.deploy import deploy_app, deploy_infra, destroy
 from local_stack.service import LocalStackError
 
+# There a worker sets the tag; an instance counts as ready, and its boot as over, by it.
+_ON_EC2 = {"SCALER_READY_TAG": "true"}
+
 
 def lambda_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the settings of the Lambdas that are set in `environ`.
@@ -35,7 +38,8 @@ def lambda_environment(environ: Mapping[str, str]) -> dict[str, str]:
     for needed in ("FACES_API_KEY_SHA256", "FACES_ID_SECRET"):
         if not environ.get(needed):
             raise SettingsError(f"wrong settings: {needed}: is needed to deploy")
-    return {name: environ[name] for name in sorted(names) if environ.get(name)}
+    found = {name: environ[name] for name in sorted(names) if environ.get(name)}
+    return {**_ON_EC2, **found}
 
 
 def parameter(text: str) -> tuple[str, str]:

@@ -115,7 +115,7 @@ class ScalerSettings(StackSettings):
         default=False,
         alias="SCALER_READY_TAG",
         description="Whether workers say by the tag faces:ready when they are ready; "
-        "otherwise an instance that EC2 calls running counts as ready",
+        "otherwise an instance that EC2 calls running counts as ready (`make deploy` sets true)",
     )
     drain_seconds: float = Field(
         default=300,

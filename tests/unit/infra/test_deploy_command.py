@@ -19,9 +19,12 @@ ENVIRON = {
 
 def test_lambdas_get_the_settings_that_are_set_and_nothing_else() -> None:
     assert lambda_environment(ENVIRON) == {
-        name: value
-        for name, value in ENVIRON.items()
-        if name not in ("WORKER_ID", "HOME", "FACES_PUBLIC_URL")
+        "SCALER_READY_TAG": "true",
+        **{
+            name: value
+            for name, value in ENVIRON.items()
+            if name not in ("WORKER_ID", "HOME", "FACES_PUBLIC_URL")
+        },
     }
 
 
