@@ -1,4 +1,4 @@
-"""The functions behind the queues: intake, notify, webhook, dead_requests, dead_uploads.
+"""The functions behind queues and clock: intake, notify, webhook, the dead letters, sweep.
 
 Event handlers of a blueprint can use neither `.log` nor `current_app`. The names of the
 queues must be known when this module is imported, so the stack's name is a variable of
@@ -10,8 +10,9 @@ take them: a batch that Lambda refuses counts as received, and would end as a de
 
 import os
 from collections.abc import Callable
+from typing import Any
 
-from chalice.app import Blueprint, SQSEvent
+from chalice.app import BaseLambdaEvent, Blueprint, Rate, SQSEvent
 
 from chalice_app import notify as notifications
 from chalice_app.batch import Received, work_through
@@ -25,6 +26,7 @@ from chalice_app.dead_letters import (
 from chalice_app.dependencies import context
 from chalice_app.intake import Intake
 from chalice_app.observability import instrumented
+from chalice_app.sweep import Sweep
 from faces.contracts.settings import StackSettings
 
 blueprint = Blueprint(__name__)
@@ -107,3 +109,24 @@ def _dead_letters(
         clock=made.clock,
     )
     _work_through(event, queue, letters.handle)
+
+
+class SweepEvent(BaseLambdaEvent):
+    """A scheduled event, or anything by which an operator asks for a sweep.
+
+    Chalice's own event class demands every field of a scheduled event.
+    """
+
+    def _extract_attributes(self, event_dict: dict[str, Any]) -> None:
+        """Take nothing: a sweep has no parameters."""
+
+
+@blueprint.schedule(Rate(5, unit=Rate.MINUTES), name="sweep")
+@instrumented
+def sweep(_event: SweepEvent) -> None:
+    """Delete photos, results and unknown faces whose time is over."""
+    made = context()
+    Sweep(made.objects, made.results, made.gallery, made.settings.names, made.clock).run()
+
+
+sweep.event_class = SweepEvent

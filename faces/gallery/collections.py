@@ -79,6 +79,7 @@ def change(
         "UPDATE collections SET settings = %s WHERE collection_id = %s",
         [_stored(settings), find(connection, tenant, collection)],
     )
+    connection.execute("UPDATE sweeps SET swept_to = NULL")
 
 
 def get(connection: Connection, tenant: str, collection: str) -> Collection:

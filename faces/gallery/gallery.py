@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from faces.contracts.collections import Retention
 from faces.contracts.results import Candidate, Enrolment, FaceQuality
 from faces.gallery import collections, enrolment, holding, maintenance, repeats
 from faces.gallery.audit import SYSTEM
@@ -185,6 +186,27 @@ class Gallery(Directory):
         """Delete unknown faces that have expired, and feed rows older than a day."""
         with self._transaction() as connection:
             return maintenance.purge_expired(connection, now)
+
+    def retentions(self) -> dict[tuple[str, str], Retention]:
+        """Return how long each collection, by tenant and name, keeps what."""
+        with self._connections() as connection:
+            return maintenance.retentions(connection)
+
+    def swept_to(self) -> datetime | None:
+        """Return up to when the buckets were swept; None when all must be looked at."""
+        with self._connections() as connection:
+            return maintenance.swept_to(connection)
+
+    def note_sweep(self, before: datetime | None, now: datetime) -> None:
+        """Note that a sweep that began at `now` is done.
+
+        Parameters
+        ----------
+        before : what `swept_to` said when it began; where settings changed since,
+            nothing is noted, and the next sweep looks at everything.
+        """
+        with self._connections() as connection:
+            maintenance.note_sweep(connection, before, now)
 
     @contextmanager
     def holding(self, faces: Collection[str]) -> Iterator[dict[str, tuple[str, str]]]:

@@ -1,7 +1,8 @@
-"""What is deleted because its time is over."""
+"""What is deleted because its time is over, and what the sweep of the buckets must know."""
 
 from datetime import datetime, timedelta
 
+from faces.contracts.collections import CollectionSettings, Retention
 from faces.gallery.database import Connection
 from faces.gallery.records import Purged
 
@@ -20,3 +21,27 @@ def purge_expired(connection: Connection, now: datetime) -> Purged:
         pruned_to = max(position for (position,) in changes)
         connection.execute("UPDATE feed SET pruned_to = greatest(pruned_to, %s)", [pruned_to])
     return Purged(unmatched_faces=unmatched.rowcount, changes=len(changes))
+
+
+def retentions(connection: Connection) -> dict[tuple[str, str], Retention]:
+    """Return how long each collection, by tenant and name, keeps what."""
+    rows = connection.execute("SELECT tenant, name, settings FROM collections").fetchall()
+    return {
+        (tenant, name): CollectionSettings.model_validate(settings).retention
+        for tenant, name, settings in rows
+    }
+
+
+def swept_to(connection: Connection) -> datetime | None:
+    """Return up to when the buckets were swept; None when all must be looked at."""
+    row = connection.execute("SELECT swept_to FROM sweeps").fetchone()
+    assert row is not None, "the table `sweeps` has one row"
+    found: datetime | None = row[0]
+    return found
+
+
+def note_sweep(connection: Connection, before: datetime | None, now: datetime) -> None:
+    """Note that a sweep which began at `now` is done, unless settings changed meanwhile."""
+    connection.execute(
+        "UPDATE sweeps SET swept_to = %s WHERE swept_to IS NOT DISTINCT FROM %s", [now, before]
+    )

@@ -265,6 +265,7 @@ MAY = {
     "dead_requests": {"read photo", "write result"},
     "dead_uploads": {"read photo", "write result"},
     "scale": {"read backlog"},
+    "sweep": {"read photo", "write result"},
 }
 
 

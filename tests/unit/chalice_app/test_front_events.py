@@ -211,6 +211,6 @@ print(json.dumps({
             "dead_requests": ["some-stack-req-dlq", "chalice_app.events.dead_requests"],
             "dead_uploads": ["some-stack-uploads-dlq", "chalice_app.events.dead_uploads"],
         },
-        "schedules": {"scale": "rate(1 minute)"},
+        "schedules": {"scale": "rate(1 minute)", "sweep": "rate(5 minutes)"},
         "heavy": [],
     }

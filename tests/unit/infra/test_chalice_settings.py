@@ -19,6 +19,7 @@ EVENT_FUNCTIONS = {
     "dead_requests": "ReqDlq",
     "dead_uploads": "UploadsDlq",
     "scale": None,
+    "sweep": None,
 }
 STAGES = ["local", "prod"]
 # Where no resource can be named: EC2's Describe calls and CloudWatch's data
