@@ -1,6 +1,7 @@
 """Tasks go from stage to stage, and none pays for another."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -145,6 +146,16 @@ def test_a_batch_fills_while_the_stage_is_busy(bench: Bench) -> None:
     gate.set()
     bench.custody.wait(7)
     assert sizes == [1, 4, 2]
+
+
+def test_a_photo_that_is_alone_never_waits_for_others(bench: Bench) -> None:
+    coordinator = bench.start(
+        Stage("detect", nothing), Stage("embed", nothing, batch=32, linger_seconds=SECONDS)
+    )
+    started = time.monotonic()
+    coordinator.submit(task())
+    bench.custody.wait(1)
+    assert time.monotonic() - started < SECONDS / 4
 
 
 def test_a_full_stage_holds_back_who_submits(bench: Bench) -> None:
