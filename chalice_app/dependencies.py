@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from faces.gallery.database import KeptConnection
     from faces.gallery.gallery import Gallery
     from faces.gallery.keys import KeyStore
+    from faces.gallery.transfer import Transfer
 
 # A request has 29 s at API Gateway and makes two calls at most, so each ends within 14 s.
 SQS_CLIENT = Config(
@@ -127,6 +128,12 @@ class Context:
         from faces.gallery.audit import AuditLog
 
         return AuditLog(self.connections)
+
+    @cached_property
+    def transfer(self) -> "Transfer":
+        from faces.gallery.transfer import Transfer
+
+        return Transfer(self.connections, self.clock)
 
     def check_database(self) -> None:
         """Raise TransientError when the database does not answer."""

@@ -11,6 +11,7 @@ from faces.contracts.collections import (
 )
 from faces.contracts.errors import ErrorCode
 from faces.contracts.keys import Scope
+from faces.contracts.transfer import ExportPage, ExportQuery, Imported, ImportPeople
 
 area = Area("collections", "Collections of people, and their settings")
 
@@ -78,4 +79,26 @@ def delete_collection(call: Call, collection: str) -> CollectionDeleted:
         faces=deleted.faces,
         unmatched_faces=deleted.unmatched_faces,
         photos=len(deleted.jobs),
+    )
+
+
+@area.operation("GET", "/v1/collections/{collection}/export", scopes=[Scope.ADMIN], errors=_UNKNOWN)
+def export_collection(call: Call, collection: str, query: ExportQuery) -> ExportPage:
+    """Answer people with all faces and vectors, page by page, to be kept or imported."""
+    return call.context.transfer.export_page(
+        call.tenant, collection, query.cursor, query.limit, actor=call.caller.key_id
+    )
+
+
+@area.operation(
+    "POST", "/v1/collections/{collection}/import", scopes=[Scope.ADMIN], errors=_UNKNOWN
+)
+def import_collection(call: Call, collection: str, body: ImportPeople) -> Imported:
+    """Add people of an export to a collection, which is made where it is missing.
+
+    Doing it twice adds nothing; a person whose e-mail or external id another person has
+    is left out, and named in `skipped`.
+    """
+    return call.context.transfer.import_people(
+        call.tenant, collection, body.people, actor=call.caller.key_id
     )

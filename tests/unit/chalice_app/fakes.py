@@ -189,6 +189,7 @@ class FakeContext:
     gallery: Any = None
     keys: Any = field(default_factory=lambda: FakeKeys())
     audit: Any = None
+    transfer: Any = None
     database_away: bool = False
     cache: MemoryCache = field(default_factory=MemoryCache)
 

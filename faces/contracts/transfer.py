@@ -1,0 +1,94 @@
+"""Export and import of a collection: versioned JSON lines, vectors included.
+
+A file begins with a `Header`, holds one `PersonRecord` a line, and ends with a `Footer`,
+whose checksum covers all lines before it.
+"""
+
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import Field
+
+from faces.contracts.base import Document, StoredDocument
+from faces.contracts.errors import ErrorCode
+from faces.contracts.people import Email, ExternalId, Name
+from faces.contracts.results import FaceQuality
+
+MAX_PEOPLE = 200
+MAX_FACES_OF_PERSON = 100
+# base64 of 512 half-precision numbers, little-endian.
+VECTOR_CHARACTERS = 1368
+
+
+class FaceRecord(Document):
+    """A face with its vector: base64 of 512 IEEE 754 half-precision numbers, little-endian."""
+
+    face_id: str = Field(min_length=36, max_length=36)
+    model_tag: str = Field(min_length=1, max_length=200)
+    vector: str = Field(min_length=VECTOR_CHARACTERS, max_length=VECTOR_CHARACTERS)
+    quality: FaceQuality | None = None
+    created_at: datetime | None = None
+
+
+class PersonRecord(Document):
+    """A person with all faces."""
+
+    person_id: str = Field(min_length=36, max_length=36)
+    name: Name
+    birthdate: date | None = None
+    email: Email | None = None
+    external_id: ExternalId | None = None
+    faces: tuple[FaceRecord, ...] = Field(default=(), max_length=MAX_FACES_OF_PERSON)
+
+
+class Header(StoredDocument):
+    """The first line of a file."""
+
+    format: Literal["elastic-faces-collection"] = "elastic-faces-collection"
+    version: Literal[1] = 1
+    collection: str
+    exported_at: datetime
+
+
+class Footer(StoredDocument):
+    """The last line of a file; `sha256`, in hex, of all lines before it with their ends."""
+
+    people: int
+    faces: int
+    sha256: str
+
+
+class ExportQuery(Document):
+    """The query of an export; `cursor` is `next_cursor` of the page before."""
+
+    cursor: str | None = Field(default=None, max_length=36)
+    limit: int = Field(default=100, ge=1, le=MAX_PEOPLE)
+
+
+class ExportPage(StoredDocument):
+    """Some people of a collection, by id."""
+
+    people: tuple[PersonRecord, ...]
+    next_cursor: str | None = None
+
+
+class ImportPeople(Document):
+    """The body of an import: people of an export, a part at a time."""
+
+    people: tuple[PersonRecord, ...] = Field(min_length=1, max_length=MAX_PEOPLE)
+
+
+class Skipped(StoredDocument):
+    """A person that was not imported, and why."""
+
+    person_id: str
+    code: ErrorCode
+    message: str
+
+
+class Imported(StoredDocument):
+    """What an import added; what is there already is left as it is."""
+
+    people: int
+    faces: int
+    skipped: tuple[Skipped, ...] = ()
