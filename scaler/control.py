@@ -23,6 +23,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
 from faces.contracts.names import TAG_HOLD, StackNames
 from faces.contracts.settings import SettingsError, StackSettings
@@ -183,7 +184,7 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    except LeaseHeldError as error:
+    except (LeaseHeldError, OSError, BotoCoreError, ClientError) as error:
         sys.stderr.write(f"{error}\n")
         return 3
     sys.stdout.write(json.dumps(told, indent=2, sort_keys=True) + "\n")

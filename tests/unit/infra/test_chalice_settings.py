@@ -78,6 +78,8 @@ def test_a_policy_names_what_it_allows(policy: dict[str, Any]) -> None:
         assert not any("*" in action for action in actions)
         if "*" in resources:
             assert all(UNNAMEABLE.match(action) for action in actions), statement["Sid"]
+        elif actions == ["iam:CreateServiceLinkedRole"]:
+            assert all("/aws-service-role/" in resource for resource in resources)
         elif not any(action.startswith("ec2:") for action in actions):
             assert all("${STACK}" in resource for resource in resources), statement["Sid"]
 
