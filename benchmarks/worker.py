@@ -1,0 +1,243 @@
+"""The worker on CPUs, from JPEG bytes to a match, beside the usual loop of facenet-pytorch.
+
+Both are measured in turns in one run, because the speed of a shared machine changes: only
+the ratio holds. The worker runs as one process of one thread for each core, the baseline
+as one process with a thread for each core.
+
+`BENCH_SECONDS` (3) is how long each turn lasts, `BENCH_ROUNDS` (3) how many turns,
+`BENCH_PHOTOS` (500) how many photos of mixed sizes the memory is watched for; the
+release is measured with 10,000.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from rich.console import Console
+
+from benchmarks.result import Figure, Outcome
+from benchmarks.worker_photos import ORIGINALS, SIZES, write_photos
+from benchmarks.worker_plot import plot_rates
+from gpu_worker.backends.base import ModelUnusableError, min_face_px
+from gpu_worker.backends.converted import cache_folder, ensure_converted
+from gpu_worker.backends.mtcnn import pyramid
+from gpu_worker.weights import ensure_weights, weights_path
+
+NAME = "worker"
+SUMMARY = "images per second on CPUs, from JPEG bytes to a match, beside facenet-pytorch"
+
+TARGETS = {"250x250": 5.0, "640x480": 5.0, "1920x1080": 4.0, ORIGINALS: 4.0}
+TARGET_MEGABYTES = 450.0
+TARGET_READY_SECONDS = 5.0
+TARGET_GROWTH_MEGABYTES = 60.0
+
+PNET_FLOP = 2 * (3 * 10 * 9 + (10 * 16 * 9 + 16 * 32 * 9 + 32 * 6) / 4)
+"""Of P-Net, for each pixel of a pyramid's levels."""
+
+FACENET_FLOP = 2.835e9
+"""Of InceptionResnetV1, for each face."""
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Process:
+    """A child that measures; see `benchmarks.worker_child`."""
+
+    def __init__(self, kind: str, threads: int, cache: Path) -> None:
+        started = time.perf_counter()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker_child", kind, str(threads), str(cache)],
+            cwd=ROOT,
+            # Libraries below the networks, such as numpy's, take no threads of their own.
+            env={**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.answer()
+        self.ready_seconds = time.perf_counter() - started
+
+    def ask(self, do: str, **arguments: object) -> None:
+        """Send a command."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> dict[str, Any]:
+        """Wait for the answer to a command."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError("a process of the benchmark ended, see above")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def end(self) -> None:
+        """Let it end."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=30)
+
+
+@dataclass
+class Rates:
+    """Images per second at one size, turn by turn."""
+
+    worker: list[float] = field(default_factory=list)
+    baseline: list[float] = field(default_factory=list)
+    faces: float = 0
+
+    @property
+    def ratio(self) -> float:
+        """How many times the baseline, by the medians."""
+        return statistics.median(self.worker) / statistics.median(self.baseline)
+
+
+def run(console: Console) -> Outcome:
+    """Measure; needs the FaceNet weights."""
+    folder = Path(tempfile.mkdtemp(prefix="faces-bench-"))
+    try:
+        weights, cache = ensure_weights(weights_path(os.environ)), cache_folder(os.environ)
+        ensure_converted(weights, cache)
+        return _measure(console, folder, cache)
+    except ModelUnusableError as error:
+        return Outcome(benchmark=NAME, figures=(), notes=(f"not measured: {error}",))
+    finally:
+        shutil.rmtree(folder)
+
+
+def _measure(console: Console, folder: Path, cache: Path) -> Outcome:
+    photos, what = write_photos(folder)
+    cores = len(os.sched_getaffinity(0))
+    rounds, seconds = _number("BENCH_ROUNDS", 3), _number("BENCH_SECONDS", 3)
+    with _processes(cores, cache) as (workers, baseline):
+        peaks = {name: _together(workers, "peak", precision=name) for name in ("f32", "bf16")}
+        gflops = {name: sum(each["gflops"] for each in found) for name, found in peaks.items()}
+        rates = {name: Rates() for name in photos}
+        for name, rate in rates.items():
+            for _ in range(rounds):
+                turns = _together(workers, "timed", folder=str(photos[name]), seconds=seconds)
+                rate.worker.append(_rate(turns))
+                rate.faces = sum(t["faces"] for t in turns) / sum(t["photos"] for t in turns)
+                turns = _together([baseline], "timed", folder=str(photos[name]), seconds=seconds)
+                rate.baseline.append(_rate(turns))
+            console.print(f"  {name}: {rate.ratio:.2f} x the baseline", highlight=False)
+        ready = max(each.ready_seconds for each in workers)
+    memory = _soak(photos, cache, _number("BENCH_PHOTOS", 500))
+    plot_rates(rates, f"{cores} cores", ROOT / "benchmarks" / "results" / f"{NAME}-rates.png")
+    figures = [
+        *(figure for name in rates for figure in _figures(name, rates[name], photos, gflops)),
+        *_memory_figures(memory),
+        Figure(name="start to ready", value=ready, unit="s", target=TARGET_READY_SECONDS),
+        *(
+            Figure(name=f"peak of a convolution, {name}", value=value, unit="GFLOP/s")
+            for name, value in gflops.items()
+        ),
+    ]
+    return Outcome(
+        benchmark=NAME,
+        figures=tuple(figures),
+        notes=(
+            f"{what}; medians of {rounds} turns each",
+            f"worker: {cores} processes of 1 thread; baseline: 1 process of {cores} threads",
+            "share of peak: P-Net's and FaceNet's operations over a convolution's speed",
+        ),
+    )
+
+
+@contextlib.contextmanager
+def _processes(cores: int, cache: Path) -> Iterator[tuple[list[Process], Process]]:
+    started: list[Process] = []
+    try:
+        while len(started) < cores:
+            started.append(Process("worker", 1, cache))
+        started.append(Process("baseline", cores, cache))
+        yield started[:-1], started[-1]
+    finally:
+        for process in started:
+            process.end()
+
+
+def _together(processes: Sequence[Process], do: str, **arguments: object) -> list[dict[str, Any]]:
+    for process in processes:
+        process.ask(do, **arguments)
+    return [process.answer() for process in processes]
+
+
+def _rate(turns: Sequence[dict[str, Any]]) -> float:
+    return float(sum(turn["photos"] / turn["seconds"] for turn in turns))
+
+
+def _figures(
+    name: str, rates: Rates, photos: dict[str, Path], gflops: dict[str, float]
+) -> list[Figure]:
+    measured = statistics.median(rates.worker)
+    pixels = statistics.mean(_pyramid_pixels(path) for path in photos[name].iterdir())
+    fastest = max(gflops.values())
+    busy = PNET_FLOP * pixels / gflops["f32"] + FACENET_FLOP * rates.faces / fastest
+    return [
+        Figure(
+            name=name,
+            value=measured,
+            unit="img/s",
+            better="higher",
+            baseline=statistics.median(rates.baseline),
+        ),
+        Figure(
+            name=f"{name}, times the baseline",
+            value=rates.ratio,
+            unit="x",
+            target=TARGETS.get(name),
+            better="higher",
+        ),
+        Figure(name=f"{name}, share of peak", value=measured * busy / 1e9 * 100, unit="%"),
+    ]
+
+
+def _pyramid_pixels(path: Path) -> int:
+    with Image.open(path) as photo:
+        width, height = photo.size
+    levels = pyramid(height, width, min_face_px(height, width))
+    return sum(rows * columns for _, rows, columns in levels)
+
+
+def _soak(photos: dict[str, Path], cache: Path, count: int) -> list[float]:
+    process = Process("worker", 1, cache)
+    try:
+        sizes = [str(photos[name]) for name in (*SIZES, ORIGINALS)]
+        [found] = _together([process], "soaked", folders=sizes, photos=count)
+    finally:
+        process.end()
+    megabytes: list[float] = found["megabytes"]
+    return megabytes
+
+
+def _memory_figures(memory: Sequence[float]) -> list[Figure]:
+    middle = memory[len(memory) // 2]
+    return [
+        Figure(name="memory at the start", value=memory[0], unit="MB", target=TARGET_MEGABYTES),
+        Figure(name="memory in the middle", value=middle, unit="MB", target=TARGET_MEGABYTES),
+        Figure(name="memory at the end", value=memory[-1], unit="MB", target=TARGET_MEGABYTES),
+        Figure(name="memory, most", value=max(memory), unit="MB", target=TARGET_MEGABYTES),
+        Figure(
+            name="memory, end over middle",
+            value=memory[-1] - middle,
+            unit="MB",
+            target=TARGET_GROWTH_MEGABYTES,
+        ),
+    ]
+
+
+def _number(variable: str, default: int) -> int:
+    return int(os.environ.get(variable) or default)

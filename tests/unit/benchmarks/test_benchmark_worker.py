@@ -1,0 +1,50 @@
+"""What the worker benchmark makes of its measurements; nothing is measured."""
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from benchmarks import worker
+from benchmarks.worker import Rates
+from benchmarks.worker_photos import ORIGINALS, SIZES, write_photos
+from benchmarks.worker_plot import plot_rates
+
+
+def test_the_ratio_is_of_the_medians() -> None:
+    assert Rates(worker=[10, 60, 50], baseline=[5, 10, 90]).ratio == 5
+
+
+def test_photos_have_the_sizes_they_are_named_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FACES_TEST_DATA", raising=False)
+    photos, what = write_photos(tmp_path)
+    assert "FACES_TEST_DATA" in what
+    assert set(photos) == {*SIZES, ORIGINALS}
+    for name, size in SIZES.items():
+        [file] = photos[name].iterdir()
+        with Image.open(file) as photo:
+            assert (photo.size, photo.format) == (size, "JPEG")
+
+
+def test_figures_and_plot(tmp_path: Path) -> None:
+    folder = tmp_path / "250x250"
+    folder.mkdir()
+    Image.new("RGB", (250, 250)).save(folder / "a.jpg")
+    rates = Rates(worker=[60.0], baseline=[10.0], faces=1)
+    gflops = {"f32": 400.0, "bf16": 800.0}
+    rate, ratio, share = worker._figures("250x250", rates, {"250x250": folder}, gflops)
+    assert (rate.value, rate.baseline, rate.met) == (60, 10, None)
+    assert (ratio.value, ratio.target, ratio.met) == (6, 5, True)
+    # 45,711 pixels of 3,606 operations at 400, one face at 800 GFLOP/s, 60 times a second.
+    assert share.value == pytest.approx(60 * (0.000_412 + 0.003_544) * 100, rel=0.01)
+    plot_rates({"250x250": rates}, "2 cores", tmp_path / "rates.png")
+    assert (tmp_path / "rates.png").stat().st_size > 1000
+
+
+def test_memory_that_grows_misses_its_target() -> None:
+    steady = worker._memory_figures([300.0, 350.0, 351.0])
+    assert all(figure.met for figure in steady)
+    grown = worker._memory_figures([300.0, 350.0, 440.0])
+    assert [figure.name for figure in grown if not figure.met] == ["memory, end over middle"]
