@@ -16,10 +16,27 @@ from pydantic import BaseModel, ValidationError
 
 from faces.client.errors import ApiError, UnexpectedAnswer, UploadRefused
 from faces.client.photos import Photo
+from faces.contracts.audit import AuditPage, AuditQuery
+from faces.contracts.collections import (
+    Collection,
+    CollectionDeleted,
+    CollectionList,
+    CollectionSettings,
+    NewCollection,
+)
 from faces.contracts.errors import Problem
 from faces.contracts.jobs import JobCreated, JobKind, JobParams, JobView, UploadForm
-from faces.contracts.people import Person, PersonDeleted, PersonPage
+from faces.contracts.keys import KeyCreated, KeyInfo, KeyList, NewKey
+from faces.contracts.people import (
+    FaceDeleted,
+    FaceList,
+    Person,
+    PersonDeleted,
+    PersonPage,
+    PersonUpdate,
+)
 from faces.contracts.results import Enrolment
+from faces.contracts.transfer import ExportPage, Imported, ImportPeople
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
@@ -69,9 +86,10 @@ def upload(form: UploadForm, photo: Photo) -> Call[None]:
     )
 
 
-def get_job(job_id: str) -> Call[JobView]:
-    """Ask how a job stands."""
-    return Call("GET", f"/v1/jobs/{quote(job_id, safe='')}", _document(JobView))
+def get_job(job_id: str, wait: int = 0) -> Call[JobView]:
+    """Ask how a job stands; the service waits up to `wait` seconds for its end."""
+    query = f"?wait={wait}" if wait else ""
+    return Call("GET", f"/v1/jobs/{quote(job_id, safe='')}{query}", _document(JobView))
 
 
 def enroll_req_id(collection: str, req_id: str, person: Mapping[str, str]) -> Call[Enrolment]:
@@ -105,6 +123,105 @@ def delete_person(collection: str, person_id: str) -> Call[PersonDeleted]:
 
 def _person_url(collection: str, person_id: str) -> str:
     return f"/v1/people/{quote(person_id, safe='')}?{urlencode({'collection': collection})}"
+
+
+def update_person(collection: str, person_id: str, update: PersonUpdate) -> Call[Person]:
+    """Change what is given of a person."""
+    body = update.model_dump(mode="json", exclude_unset=True)
+    return Call("PATCH", _person_url(collection, person_id), _document(Person), json=body)
+
+
+def merge_people(collection: str, keep: str, merge: str) -> Call[Person]:
+    """Make one person of two; a second time the other is unknown, so not sent twice."""
+    url = f"/v1/people/{_quoted(keep)}/merge?{urlencode({'collection': collection})}"
+    return Call("POST", url, _document(Person), json={"merge": merge}, idempotent=False)
+
+
+def list_faces(collection: str, person_id: str) -> Call[FaceList]:
+    """Ask for a person's faces."""
+    url = f"/v1/people/{_quoted(person_id)}/faces?{urlencode({'collection': collection})}"
+    return Call("GET", url, _document(FaceList))
+
+
+def move_face(collection: str, face_id: str, person_id: str) -> Call[Person]:
+    """Give a face to another person."""
+    body = {"person_id": person_id}
+    return Call("PATCH", _face_url(collection, face_id), _document(Person), json=body)
+
+
+def delete_face(collection: str, face_id: str) -> Call[FaceDeleted]:
+    """Delete a face; a second time it is unknown, so not sent twice."""
+    url = _face_url(collection, face_id)
+    return Call("DELETE", url, _document(FaceDeleted), idempotent=False)
+
+
+def create_collection(new: NewCollection) -> Call[Collection]:
+    """Make a collection; a second time it exists, so not sent twice."""
+    body = new.model_dump(mode="json", exclude_none=True)
+    return Call("POST", "/v1/collections", _document(Collection), json=body, idempotent=False)
+
+
+def list_collections() -> Call[CollectionList]:
+    """Ask for all collections."""
+    return Call("GET", "/v1/collections", _document(CollectionList))
+
+
+def change_collection(collection: str, settings: CollectionSettings) -> Call[Collection]:
+    """Replace a collection's settings."""
+    url = f"/v1/collections/{_quoted(collection)}/settings"
+    body = settings.model_dump(mode="json", exclude_none=True)
+    return Call("PUT", url, _document(Collection), json=body)
+
+
+def delete_collection(collection: str) -> Call[CollectionDeleted]:
+    """Delete a collection; a second time it is unknown, so not sent twice."""
+    url = f"/v1/collections/{_quoted(collection)}"
+    return Call("DELETE", url, _document(CollectionDeleted), idempotent=False)
+
+
+def export_page(collection: str, cursor: str | None) -> Call[ExportPage]:
+    """Ask for some people with all faces and vectors."""
+    query = "" if cursor is None else f"?{urlencode({'cursor': cursor})}"
+    return Call(
+        "GET", f"/v1/collections/{_quoted(collection)}/export{query}", _document(ExportPage)
+    )
+
+
+def import_people(collection: str, part: ImportPeople) -> Call[Imported]:
+    """Add people of an export; twice adds nothing."""
+    url = f"/v1/collections/{_quoted(collection)}/import"
+    body = part.model_dump(mode="json", exclude_none=True)
+    return Call("POST", url, _document(Imported), json=body)
+
+
+def create_key(new: NewKey) -> Call[KeyCreated]:
+    """Make a key; each time another, so not sent twice."""
+    body = new.model_dump(mode="json", exclude_none=True)
+    return Call("POST", "/v1/keys", _document(KeyCreated), json=body, idempotent=False)
+
+
+def list_keys() -> Call[KeyList]:
+    """Ask for all keys."""
+    return Call("GET", "/v1/keys", _document(KeyList))
+
+
+def revoke_key(key_id: str) -> Call[KeyInfo]:
+    """Refuse a key from now on."""
+    return Call("DELETE", f"/v1/keys/{_quoted(key_id)}", _document(KeyInfo))
+
+
+def list_audit(query: AuditQuery) -> Call[AuditPage]:
+    """Ask for a page of the audit log."""
+    given = query.model_dump(mode="json", exclude_none=True)
+    return Call("GET", f"/v1/audit?{urlencode(given)}", _document(AuditPage))
+
+
+def _face_url(collection: str, face_id: str) -> str:
+    return f"/v1/faces/{_quoted(face_id)}?{urlencode({'collection': collection})}"
+
+
+def _quoted(part: str) -> str:
+    return quote(part, safe="")
 
 
 def health() -> Call[dict[str, object]]:

@@ -13,6 +13,7 @@ import httpx
 
 from faces.client import calls
 from faces.client.errors import ConnectionFailed, JobFailed, JobTimeout
+from faces.client.manage import Manager
 from faces.client.photos import Source, load
 from faces.client.polling import PollPolicy
 from faces.client.retry import Failure, RetryPolicy, failure_of_status, parse_retry_after
@@ -195,7 +196,8 @@ class Client:
         started = self._clock()
         asked = 0
         while True:
-            view = self.job(job_id)
+            left = max(0.0, timeout - (self._clock() - started))
+            view = self._perform(calls.get_job(job_id, int(min(left, self._poll.wait_seconds))))
             asked += 1
             waited = self._clock() - started
             if view.state.final:
@@ -254,6 +256,11 @@ class Client:
     ) -> PersonDeleted:
         """Delete a person with all faces."""
         return self._perform(calls.delete_person(collection, person_id))
+
+    @property
+    def manage(self) -> Manager:
+        """Everything around recognition: people, collections, keys, the audit log."""
+        return Manager(self._perform)
 
     def health(self) -> dict[str, object]:
         """Return what the service says of itself; raises when it does not answer."""

@@ -1,0 +1,127 @@
+"""Files of exported collections: JSON lines with a header, a footer and a checksum.
+
+python -m faces.client.transfer export office office.jsonl
+python -m faces.client.transfer import office office.jsonl
+"""
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from faces.client.errors import ClientError
+from faces.client.sync import Client
+from faces.contracts.transfer import Footer, Header, Imported, PersonRecord, Skipped
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class DamagedExport(ClientError):
+    """The file is no export, ends early, or was changed; the message says which."""
+
+
+def export_file(client: Client, collection: str, path: Path) -> Footer:
+    """Write a collection to a file, vectors included, and return its last line.
+
+    The file is as personal as the photos: keep it like them.
+    """
+    checksum, people, faces = hashlib.sha256(), 0, 0
+    temporary = path.with_name(f".{path.name}.part")
+    with temporary.open("w", encoding="utf-8", newline="\n") as file:
+
+        def write(line: str) -> None:
+            checksum.update(line.encode())
+            file.write(line)
+
+        header = Header(collection=collection, exported_at=datetime.now(UTC))
+        write(header.model_dump_json() + "\n")
+        for person in client.manage.export(collection):
+            people, faces = people + 1, faces + len(person.faces)
+            write(person.model_dump_json(exclude_none=True) + "\n")
+        footer = Footer(people=people, faces=faces, sha256=checksum.hexdigest())
+        file.write(footer.model_dump_json() + "\n")
+    temporary.replace(path)
+    return footer
+
+
+def check_file(path: Path) -> Footer:
+    """Check a file as a whole and return its last line.
+
+    Raises
+    ------
+    DamagedExport
+        When it is no export of this version, ends early or was changed.
+    """
+    checksum, last, number = hashlib.sha256(), b"", 0
+    with path.open("rb") as file:
+        for number, line in enumerate(file):
+            if number == 0:
+                _read(Header, line)
+            checksum.update(last)
+            last = line
+    if number == 0:
+        raise DamagedExport("the file is empty or ends after its header")
+    footer = _read(Footer, last)
+    if footer.sha256 != checksum.hexdigest():
+        raise DamagedExport("the checksum is wrong: the file was changed or is not whole")
+    return footer
+
+
+def read_people(path: Path) -> Iterator[PersonRecord]:
+    """Yield the people of a file that was checked."""
+    with path.open("rb") as file:
+        next(file)
+        line = next(file)
+        for following in file:
+            yield _read(PersonRecord, line)
+            line = following
+
+
+def import_file(client: Client, collection: str, path: Path) -> Imported:
+    """Add the people of a file to a collection, after the file was checked as a whole.
+
+    Doing it twice adds nothing, so what broke off can be done again.
+    """
+    check_file(path)
+    people, faces = 0, 0
+    skipped: list[Skipped] = []
+    for part in client.manage.import_people(read_people(path), collection):
+        people, faces = people + part.people, faces + part.faces
+        skipped += part.skipped
+    return Imported(people=people, faces=faces, skipped=tuple(skipped))
+
+
+def _read(model: type[Model], line: bytes) -> Model:
+    try:
+        return model.model_validate_json(line)
+    except ValidationError:
+        raise DamagedExport(f"a line is no {model.__name__.lower()} of an export") from None
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m faces.client.transfer", description=__doc__)
+    parser.add_argument("command", choices=["export", "import"])
+    parser.add_argument("collection")
+    parser.add_argument("file", type=Path)
+    asked = parser.parse_args()
+    try:
+        with Client() as client:
+            if asked.command == "export":
+                footer = export_file(client, asked.collection, asked.file)
+                sys.stdout.write(f"{footer.people} people, {footer.faces} faces\n")
+                return
+            done = import_file(client, asked.collection, asked.file)
+            sys.stdout.write(f"added {done.people} people, {done.faces} faces\n")
+            for each in done.skipped:
+                sys.stdout.write(f"left out {each.person_id}: {each.message}\n")
+    except (ClientError, OSError) as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""Files of exported collections: whole, or refused."""
+
+import base64
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from faces.client import Client
+from faces.client.bulk import photos_of
+from faces.client.transfer import DamagedExport, check_file, export_file, import_file
+from faces.contracts.ids import new_id
+from faces.contracts.transfer import FaceRecord, Imported, PersonRecord
+
+VECTOR = base64.b64encode(bytes(1024)).decode()
+
+
+def person(name: str) -> PersonRecord:
+    face = FaceRecord(face_id=new_id(), model_tag="m/1", vector=VECTOR)
+    return PersonRecord(person_id=new_id(), name=name, faces=(face, face))
+
+
+class FakeClient:
+    """A client whose service holds some people."""
+
+    def __init__(self, *people: PersonRecord) -> None:
+        self.people = list(people)
+        self.imported: list[PersonRecord] = []
+
+    @property
+    def manage(self) -> "FakeClient":
+        return self
+
+    def export(self, _collection: str) -> Iterator[PersonRecord]:
+        yield from self.people
+
+    def import_people(self, people: Iterable[PersonRecord], _collection: str) -> Iterator[Imported]:
+        for each in people:
+            self.imported.append(each)
+            yield Imported(people=1, faces=len(each.faces))
+
+
+def as_client(fake: FakeClient) -> Client:
+    return cast(Client, cast(Any, fake))
+
+
+@pytest.fixture
+def service() -> FakeClient:
+    return FakeClient(person("Ann"), person("Zoë\u2028"))
+
+
+def test_a_file_brings_everybody_back(tmp_path: Path, service: FakeClient) -> None:
+    path = tmp_path / "office.jsonl"
+    footer = export_file(as_client(service), "office", path)
+    assert (footer.people, footer.faces) == (2, 4)
+    assert check_file(path) == footer
+    done = import_file(as_client(service), "copy", path)
+    assert (done.people, done.faces, done.skipped) == (2, 4, ())
+    assert service.imported == service.people
+
+
+def test_an_empty_collection_has_a_file_too(tmp_path: Path) -> None:
+    path = tmp_path / "empty.jsonl"
+    export_file(as_client(FakeClient()), "empty", path)
+    assert import_file(as_client(FakeClient()), "copy", path).people == 0
+
+
+def cut(text: str) -> str:
+    return "".join(text.splitlines(keepends=True)[:-1])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut,
+        lambda text: text.replace("Ann", "Ana"),
+        lambda text: text.replace('"version":1', '"version":2'),
+        lambda _: "",
+        lambda _: "{}\n{}\n",
+    ],
+    ids=["cut off", "changed", "another version", "empty", "something else"],
+)
+def test_a_damaged_file_is_not_imported(tmp_path: Path, service: FakeClient, damage: Any) -> None:
+    path = tmp_path / "office.jsonl"
+    export_file(as_client(service), "office", path)
+    path.write_text(damage(path.read_text("utf-8")), "utf-8")
+    with pytest.raises(DamagedExport):
+        import_file(as_client(service), "copy", path)
+    assert service.imported == []
+
+
+def test_photos_are_put_to_people_by_folder_or_name(tmp_path: Path) -> None:
+    names = ["Ann_Smith/2.jpg", "Ann_Smith/1.JPG", "Bob.png", "notes.txt"]
+    folder = tmp_path / "staff"
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(name.encode())
+    with zipfile.ZipFile(tmp_path / "staff.zip", "w") as archive:
+        for name in [*names, "__MACOSX/Bob.png"]:
+            archive.writestr(name, name)
+    expected = {"Ann Smith": ["Ann_Smith/1.JPG", "Ann_Smith/2.jpg"], "Bob": ["Bob.png"]}
+    for source in (folder, tmp_path / "staff.zip"):
+        found = photos_of(source)
+        assert {name: [path for path, _ in photos] for name, photos in found.items()} == expected
+    assert photos_of(tmp_path / "staff.zip")["Bob"] == [("Bob.png", b"Bob.png")]
