@@ -18,7 +18,7 @@ from faces.contracts.names import StackNames
 
 ROOT = Path(__file__).resolve().parent.parent
 # Paths below vendor/ that no Lambda imports.
-_LEFT_OUT = {Path("faces/client")}
+_LEFT_OUT = {Path("faces/client"), Path("scaler/simulate.py"), Path("scaler/simulator")}
 _PLACEHOLDER = re.compile(r"\$\{(STACK|STAGE|REGION|ACCOUNT|PARTITION)\}")
 # A package of dependencies weighs 10 MB; the one before stays for going back.
 _KEPT_PACKAGES = 2

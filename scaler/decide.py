@@ -17,6 +17,7 @@ fails or falls short is simply missing in the next observation.
 from dataclasses import replace
 
 from scaler import breaker as circuit
+from scaler.flow import flow_rule
 from scaler.launching import allowance, budget_spent, intent, launching
 from scaler.memory import confirmed, oldest_age, remember
 from scaler.model import Backlog, Decision, Fleet, FleetConfig, Observation, Reason, Rule
@@ -161,6 +162,10 @@ def _desired(
         reasons.append(Reason.SPIKE_UNCONFIRMED)
     if config.rule is Rule.GIVEN:
         wanted = given_rule(total, config)
+    elif config.rule is Rule.FLOW:
+        sure = replace(backlog, visible=min(backlog.visible, total))
+        wanted, notes = flow_rule(sure, fleet, unseen, state, age, config, now)
+        reasons += notes
     else:
         wanted, notes = latency_rule(total, fleet, unseen, state, age, config, now)
         reasons += notes

@@ -3,8 +3,10 @@
 import math
 from collections.abc import Collection
 from dataclasses import replace
+from typing import Any
 
-from scaler.model import Backlog, Fleet, FleetConfig, Observation
+from scaler.flow import load
+from scaler.model import Backlog, Fleet, FleetConfig, Observation, Rule
 from scaler.state import ControllerState, Usage
 
 _DAY = 86_400
@@ -12,6 +14,13 @@ _DAY = 86_400
 _NEW = 0.2
 _MAX_SAMPLES = 24
 _LONGEST_GAP = 120.0
+# CloudWatch counts whole minutes, and shows them a minute late.
+_METRIC_LAG = 120.0
+# Over which the throughput is averaged, and what has to be seen of it first.
+_THROUGHPUT_SECONDS = 1800.0
+_LEAST_BUSY_SECONDS = 60.0
+# What is overdue is looked for so many targets back.
+_TARGETS_BACK = 4
 
 
 def remember(
@@ -26,6 +35,7 @@ def remember(
     # Longer gaps are not accounted for: nobody knows what ran in a pause of the controller.
     elapsed = min(max(0.0, now - state.ticked_at), _LONGEST_GAP) if state.ticked_at else 0.0
     total = backlog.total
+    back = config.latency_target * (_TARGETS_BACK if config.rule is Rule.FLOW else 1)
     launched = _unseen(state, fleet, config, now)
     capacity = len(fleet.ready) + len(fleet.booting) + len(launched)
     lost = state.capacity - capacity
@@ -36,24 +46,26 @@ def remember(
         ticked_at=now,
         quiet_since=0.0 if total else state.quiet_since or now,
         waiting_since=(state.waiting_since or now) if backlog.visible else 0.0,
-        samples=_thinned((*state.samples, (now, total)), now - config.latency_target),
+        samples=_thinned((*state.samples, (now, total)), now - back),
         launched=launched,
         booting={each.instance_id: each.launched_at for each in fleet.booting},
         boot_seconds=_mean(state.boot_seconds, observation.booted),
-        throughput=_throughput(
-            state,
-            photos,
-            backlog,
-            fleet,
-            elapsed,
-            measured=observation.completed is not None,
-        ),
+        load=load(state, backlog, fleet, elapsed, config),
         cool_offs={key: until for key, until in state.cool_offs.items() if until > now}
         if state.cool_offs
         else state.cool_offs,
         lost_at=now if suddenly else state.lost_at,
         dead=_dead(state, backlog, config, now),
         dead_level=backlog.dead,
+        **_measured(
+            state,
+            photos,
+            backlog,
+            fleet,
+            elapsed,
+            now,
+            late=observation.completed is not None,
+        ),
         usage=_usage(state.usage, fleet, photos, len(observation.booted), elapsed, now),
     )
 
@@ -126,26 +138,37 @@ def _completed(state: ControllerState, observation: Observation, total: int) -> 
     return max(0, state.samples[-1][1] - total) if state.samples else 0
 
 
-def _throughput(
+def _measured(
     state: ControllerState,
     photos: float,
     backlog: Backlog,
     fleet: Fleet,
     elapsed: float,
+    now: float,
     *,
-    measured: bool,
-) -> float:
-    """Return the throughput of one busy worker; learnt only while all of them are busy.
+    late: bool,
+) -> dict[str, Any]:
+    """Return what is known of one busy worker's throughput after this reading.
 
-    `photos` is a lower bound where it is not measured, so then it pulls up more than down.
+    The count of CloudWatch is `late` by about two minutes, so it is divided by the workers
+    that were busy then. Without it `photos` is a lower bound: it tells something only while
+    all workers are busy, and pulls up more than down.
     """
-    if not (elapsed and fleet.ready and photos and backlog.visible and state.waiting_since):
-        return state.throughput
-    seen, known = photos / elapsed / len(fleet.ready), state.throughput
-    if not known:
-        return seen
-    weight = _NEW if measured or seen > known else _NEW / 10
-    return known + weight * (seen - known)
+    number = min(len(fleet.ready), backlog.in_flight)
+    busy = (*(each for each in state.busy if now - each[0] <= _METRIC_LAG), (now, number))
+    if late:
+        fade = math.exp(-elapsed / _THROUGHPUT_SECONDS)
+        then = busy[0][1] if now - busy[0][0] > _METRIC_LAG - 2 * elapsed else 0
+        done = state.done * fade + photos
+        seconds = state.busy_seconds * fade + then * elapsed
+        sure = done > 0 and seconds >= _LEAST_BUSY_SECONDS
+        rate = done / seconds if sure else state.throughput
+        return {"busy": busy, "done": done, "busy_seconds": seconds, "throughput": rate}
+    rate = state.throughput
+    if elapsed and fleet.ready and photos and backlog.visible and state.waiting_since:
+        seen = photos / elapsed / len(fleet.ready)
+        rate = rate + (_NEW if seen > rate else _NEW / 10) * (seen - rate) if rate else seen
+    return {"busy": busy, "throughput": rate}
 
 
 def _thinned(samples: tuple[tuple[float, int], ...], since: float) -> tuple[tuple[float, int], ...]:

@@ -26,10 +26,11 @@ __all__ = [
 
 
 class Rule(StrEnum):
-    """How the wanted number of workers is worked out; see `scaler.rules`."""
+    """How the wanted number of workers is worked out; see `scaler.rules`, `scaler.flow`."""
 
     GIVEN = "given"
     LATENCY = "latency"
+    FLOW = "flow"
 
 
 class ScaleIn(StrEnum):

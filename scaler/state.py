@@ -128,6 +128,9 @@ class ControllerState:
     booting : instances that booted at the last tick, and since when.
     boot_seconds, throughput : measured; 0 before the first measurement. Throughput is
         messages a second of one busy worker.
+    load : workers that the flow of messages keeps busy, a running mean.
+    busy : `(time, busy workers)` pairs of the last two minutes.
+    busy_seconds, done : seconds of busy workers, and messages done in them; both fade.
     cool_offs : until when `market/type/subnet` is not asked for.
     backoff : in seconds, after retryable errors in a row; 0 after a success.
     capacity : at the last tick, less what was given up on purpose.
@@ -147,6 +150,10 @@ class ControllerState:
     booting: Mapping[str, float] = field(default_factory=dict)
     boot_seconds: float = 0
     throughput: float = 0
+    load: float = 0
+    busy: tuple[tuple[float, int], ...] = ()
+    busy_seconds: float = 0
+    done: float = 0
     cool_offs: Mapping[str, float] = field(default_factory=dict)
     backoff: float = 0
     backoff_until: float = 0
@@ -182,7 +189,7 @@ class ControllerState:
             usage = Usage(**data.pop("usage"))
             pairs: dict[str, Any] = {
                 name: tuple((float(at), int(value)) for at, value in data.pop(name))
-                for name in ("samples", "wants", "dead")
+                for name in ("samples", "wants", "dead", "busy")
             }
             return cls(
                 **data,

@@ -28,9 +28,9 @@ class ScalerSettings(StackSettings):
     rule: str = Field(
         default="given",
         alias="SCALER_RULE",
-        pattern="^(given|latency)$",
+        pattern="^(given|latency|flow)$",
         description="`given`: a worker for so many messages; `latency`: as many as the "
-        "latency target needs",
+        "latency target needs; `flow`: that, and as many as the load keeps busy",
     )
     min_instances: int = Field(
         default=0,
@@ -54,7 +54,7 @@ class ScalerSettings(StackSettings):
         default=120,
         gt=0,
         alias="SCALER_LATENCY_TARGET_SECONDS",
-        description="Rule `latency`: time from a photo's arrival to its result",
+        description="Rules `latency` and `flow`: time from a photo's arrival to its result",
     )
     min_runtime_seconds: float = Field(
         default=300,
