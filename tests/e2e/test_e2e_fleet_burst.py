@@ -1,5 +1,6 @@
 """Seventy-five photos at once on an empty fleet: up to fifteen instances, and back to none."""
 
+import json
 import os
 import signal
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -21,6 +22,7 @@ from faces.contracts.names import TAG_STACK
 from local_stack.demo import photos
 from local_stack.settings import LocalSettings
 from local_stack.stack import LocalStack
+from scaler.control import Control
 from tests.e2e.waiting import eventually
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ MOST = 15
 SECONDS = 240
 LIVE = ["pending", "running", "shutting-down", "stopping"]
 
-pytestmark = [pytest.mark.weights, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.weights, pytest.mark.timeout(600)]
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def stack(
         "SCALER_MIN_RUNTIME_SECONDS": "10",
         "SCALER_QUIET_SECONDS": "5",
         "SCALER_TICK_SECONDS": "2",
-        # All photos are there before the first worker is.
+        # The whole fleet is launched before its first worker takes a photo.
         "LOCAL_BOOT_SECONDS": "25",
         "WORKER_POLL_SECONDS": "1",
         "WORKER_VISIBILITY_SECONDS": "20",
@@ -115,6 +117,18 @@ def small_photos() -> list[Photo]:
     return made
 
 
+def aws(stack: LocalStack, service: str) -> Any:
+    environment = stack.client_environment()
+    endpoint = "AWS_ENDPOINT_URL_EC2" if service == "ec2" else "AWS_ENDPOINT_URL"
+    return boto3.client(  # type: ignore[call-overload]
+        service,
+        endpoint_url=environment[endpoint],
+        region_name=environment["AWS_REGION"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+    )
+
+
 def workers(stack: LocalStack) -> dict[str, int]:
     return {
         part.name.removeprefix("worker "): part.pid
@@ -124,19 +138,28 @@ def workers(stack: LocalStack) -> dict[str, int]:
 
 
 def test_a_burst_launches_fifteen_survives_a_massacre_and_ends_with_none(stack: LocalStack) -> None:
-    environment = stack.client_environment()
-    ec2 = boto3.client(
-        "ec2",
-        endpoint_url=environment["AWS_ENDPOINT_URL_EC2"],
-        region_name=environment["AWS_REGION"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-    )
+    ec2, ssm, s3, sqs = (aws(stack, name) for name in ("ec2", "ssm", "s3", "sqs"))
+    names = stack.settings.names
+    control = Control(names, ssm, s3, ec2)
     began, times = time.monotonic(), list[str]()
     with Watch(ec2, stack.settings.stack) as watch, Client(stack.url, stack.api_key) as client:
+        # "At once" must not mean "as fast as this machine uploads".
+        control.pause(600)
         with ThreadPoolExecutor(16) as pool:
             jobs = [made.job_id for made in pool.map(client.send, small_photos())]
-        eventually(lambda: len(watch.seen) >= MOST, "fifteen instances were launched", 60)
+        queue = sqs.get_queue_url(QueueName=names.req_queue)["QueueUrl"]
+
+        def waiting() -> bool:
+            counts = sqs.get_queue_attributes(
+                QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessages"]
+            )
+            return bool(counts["Attributes"]["ApproximateNumberOfMessages"] == str(PHOTOS))
+
+        eventually(waiting, "all photos wait", 150)
+        assert not watch.seen, "a paused scaler launches nothing"
+        control.resume()
+        times.append(f"all waited after {time.monotonic() - began:.0f} s")
+        eventually(lambda: len(watch.seen) >= MOST, "fifteen instances were launched", 90)
         times.append(f"launched after {time.monotonic() - began:.0f} s")
         assert len(watch.seen) == MOST
 
@@ -155,7 +178,11 @@ def test_a_burst_launches_fifteen_survives_a_massacre_and_ends_with_none(stack: 
         assert [view.state for view in views] == [JobState.SUCCEEDED] * PHOTOS
         assert not set(killed) & watch.now
 
-        eventually(lambda: not watch.now, "the fleet is gone", 120)
+        try:
+            eventually(lambda: not watch.now, "the fleet is gone", 150)
+        except AssertionError as error:
+            error.add_note(json.dumps(control.state()))
+            raise
         times.append(
             f"fleet empty after {time.monotonic() - began:.0f} s, {len(watch.seen)} launched"
         )
