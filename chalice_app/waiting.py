@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from itertools import chain, repeat
 
-from faces.cache.cache import Cache
+from faces.cache.cache import Cache, Wakeup
 from faces.contracts.jobs import JobView
 
 # A wake-up that is lost (the cache restarts at that moment) must not cost the answer.
@@ -35,9 +35,28 @@ def wait_for_end(
     with cache.wakeup(job_id) as wakeup:
         # Once more: it may have ended before anybody listened.
         view = look()
-        pauses = chain(_LOOK_AFTER, repeat(_LOOK_LAST))
-        while not view.state.final and (left := end - clock()) > 0:
-            pause = _LOOK_WHEN_SURE if wakeup.sure else next(pauses)
-            wakeup.wait(min(left, pause))
-            view = look()
-    return view
+        if view.state.final:
+            return view
+        return wait_woken(look, wakeup, end, clock)
+
+
+def wait_woken(
+    look: Callable[[], JobView],
+    wakeup: Wakeup,
+    end: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> JobView:
+    """Return how a job stands as soon as it has ended, or at `end`.
+
+    Parameters
+    ----------
+    wakeup : has listened since before the job could end.
+    end : on `clock`, in seconds.
+    """
+    pauses = chain(_LOOK_AFTER, repeat(_LOOK_LAST))
+    while True:
+        pause = _LOOK_WHEN_SURE if wakeup.sure else next(pauses)
+        wakeup.wait(max(0.0, min(end - clock(), pause)))
+        view = look()
+        if view.state.final or clock() >= end:
+            return view

@@ -48,12 +48,13 @@ def name_face(call: Call, body: PhotoForm, query: WaitQuery) -> str | JobAccepte
     the job's address is answered at once.
     """
     context = call.context
-    job_id = recognition.submit(context, recognition.scope_of(context), body.inputFile)
-    poll_url = f"{call.base_url}/v1/jobs/{job_id}"
+    submission = recognition.prepare(context, recognition.scope_of(context), body.inputFile)
+    poll_url = f"{call.base_url}/v1/jobs/{submission.job_id}"
     call.headers["Location"] = poll_url
     if query.wait == 0:
-        return JobAccepted(job_id=job_id, poll_url=poll_url)
-    face = recognition.largest_face(recognition.answer_of(context, job_id, query.wait))
+        submission.upload(context)
+        return JobAccepted(job_id=submission.job_id, poll_url=poll_url)
+    face = recognition.largest_face(recognition.answer_of(context, submission, query.wait))
     name = face.match.name if face is not None and face.match is not None else UNKNOWN
     return f"{PurePosixPath(_one_line(body.inputFile.name)).stem}:{name}"
 
@@ -73,15 +74,15 @@ def recognise_user(call: Call, body: ImageForm) -> Recognised:
     """
     context = call.context
     scope = recognition.scope_of(context)
-    job_id = recognition.submit(context, scope, body.image)
-    result = recognition.answer_of(context, job_id, recognition.LONGEST_WAIT_SECONDS)
+    submission = recognition.prepare(context, scope, body.image)
+    result = recognition.answer_of(context, submission, recognition.LONGEST_WAIT_SECONDS)
     face = recognition.largest_face(result)
     if face is None:
         raise PhotoError(ErrorCode.NO_FACE)
     if PoorReason.LOW_CONFIDENCE in face.quality.reasons:
         raise PhotoError(ErrorCode.POOR_FACE, "It is not certain that this is a face.")
     metadata = {
-        "job_id": job_id,
+        "job_id": submission.job_id,
         "confidence": face.confidence,
         "box": face.box.model_dump(),
         "cached": result.cached,

@@ -1,5 +1,7 @@
 """A photo that comes and is answered in one request."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from chalice_app.dependencies import Context
@@ -8,7 +10,7 @@ from chalice_app.jobs import id_secret
 from chalice_app.observability import logger
 from chalice_app.sniff import HEAD_BYTES, check_photo, content_type
 from chalice_app.uploads import fits
-from chalice_app.waiting import wait_for_end
+from chalice_app.waiting import wait_woken
 from faces.contracts.errors import ErrorCode, FacesError, PhotoError
 from faces.contracts.ids import id_time, new_job_id
 from faces.contracts.jobs import JobKind, JobParams, JobRequest, JobState, JobView
@@ -42,8 +44,27 @@ def scope_of(context: Context) -> Scope:
     return Scope(tenant, collection)
 
 
-def submit(context: Context, scope: Scope, photo: FormFile) -> str:
-    """Check a photo, put it where uploads go, and return its job's id.
+@dataclass(frozen=True)
+class Submission:
+    """A checked photo with the id of its job; nothing is stored yet."""
+
+    job_id: str
+    photo: FormFile
+    request: JobRequest
+
+    def upload(self, context: Context) -> None:
+        """Put the photo where uploads go."""
+        context.objects.upload(
+            context.settings.names.in_bucket,
+            upload_key(self.job_id),
+            self.photo.data,
+            self.request.content_type.value,
+            self.request.to_metadata(),
+        )
+
+
+def prepare(context: Context, scope: Scope, photo: FormFile) -> Submission:
+    """Check a photo and make a job of it.
 
     Raises
     ------
@@ -74,18 +95,20 @@ def submit(context: Context, scope: Scope, photo: FormFile) -> str:
         request = request.model_copy(update={"file_name": None})
     job_id = new_job_id(id_secret(settings), scope.tenant, context.clock())
     logger.append_keys(job_id=job_id)
-    context.objects.upload(
-        settings.names.in_bucket,
-        upload_key(job_id),
-        photo.data,
-        kind.value,
-        request.to_metadata(),
-    )
-    return job_id
+    return Submission(job_id, photo, request)
 
 
-def answer_of(context: Context, job_id: str, seconds: float) -> JobResult:
-    """Wait for a job's result.
+def answer_of(
+    context: Context,
+    submission: Submission,
+    seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> JobResult:
+    """Upload a photo and wait for its result.
+
+    Parameters
+    ----------
+    clock : monotonic seconds.
 
     Raises
     ------
@@ -93,6 +116,7 @@ def answer_of(context: Context, job_id: str, seconds: float) -> JobResult:
         `job_unfinished`, which names the job, when the time is up; the error that the job
         ended in.
     """
+    job_id, end = submission.job_id, clock() + seconds
 
     def look() -> JobView:
         # Only the result: whether the photo came is no question here.
@@ -104,7 +128,10 @@ def answer_of(context: Context, job_id: str, seconds: float) -> JobResult:
             result=result,
         )
 
-    result = wait_for_end(look, job_id, context.cache, seconds).result
+    # Listening comes first, so no end is missed and nobody need look before.
+    with context.cache.wakeup(job_id) as wakeup:
+        submission.upload(context)
+        result = wait_woken(look, wakeup, end, clock).result
     if result is None:
         raise FacesError(
             ErrorCode.JOB_UNFINISHED, f"Job {job_id} is still being worked on; ask for it later."

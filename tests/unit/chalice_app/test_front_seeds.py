@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from chalice_app import dependencies
+from chalice_app.seeds import recognition
 from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.ids import new_id
 from faces.contracts.jobs import ContentType, JobKind, JobRequest
@@ -128,14 +129,12 @@ class Late:
 
 @pytest.fixture
 def late(monkeypatch: pytest.MonkeyPatch, context: FakeContext) -> None:
-    from chalice_app.seeds import recognition
-    from chalice_app.waiting import wait_for_end
-
     clock = Late()
+    answer_of = recognition.answer_of
     monkeypatch.setattr(
         recognition,
-        "wait_for_end",
-        lambda look, job_id, cache, seconds: wait_for_end(look, job_id, cache, seconds, clock),
+        "answer_of",
+        lambda context, submission, seconds: answer_of(context, submission, seconds, clock),
     )
 
 
