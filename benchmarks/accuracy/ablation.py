@@ -118,10 +118,24 @@ def main(arguments: list[str]) -> int:
     _print(steps, console)
     several = several_photos(halves(data, fused(records, data, DEFAULT), centred=True), records)
     console.print(several.table())
+    unsure = {limit: _less_sure(records, limit) for limit in (0.9, 0.95, 0.99, 0.999)}
+    console.print(
+        "photos lost if the detector had to be surer: "
+        + ", ".join(f"{limit:g}: {lost:.2%}" for limit, lost in unsure.items())
+    )
     if given.json is not None:
-        document = {"steps": [asdict(step) for step in steps], "several": asdict(several)}
+        document = {
+            "steps": [asdict(step) for step in steps],
+            "several": asdict(several),
+            "unsure": unsure,
+        }
         given.json.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return 0
+
+
+def _less_sure(records: Sequence[Record], limit: float) -> float:
+    """Return the share of photos whose face is found with less confidence, or not at all."""
+    return sum(record.confidence < limit for record in records) / len(records)
 
 
 def figures(similarity: Floats, person: Floats) -> tuple[float, float, float, float]:

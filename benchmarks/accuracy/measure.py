@@ -46,7 +46,7 @@ def measure(
     comparisons = compare_all(faces)
     enrolled = len(data.people) // 2
     threshold = calibration.identify_threshold(rate, enrolled)
-    rejection = tuple(reject(faces, records, far) for far in _REJECTION_FAR)
+    rejection = reject(faces, records)
     plots.mkdir(parents=True, exist_ok=True)
     plot_roc(comparisons, plots / "roc.png")
     plot_det(comparisons, plots / "det.png")
@@ -94,16 +94,20 @@ def count(records: Sequence[Record], data: Dataset) -> Counts:
     )
 
 
-def reject(faces: Faces, records: Sequence[Record], far: float) -> Rejection:
+def reject(faces: Faces, records: Sequence[Record]) -> tuple[Rejection, ...]:
     """Leave out the photos of lowest quality; the false accept rate stays what it was."""
     scores = np.array([_score(record) for record in records])
-    misses = []
+    misses: dict[float, list[float]] = {far: [] for far in _REJECTION_FAR}
     for share in _REJECTED:
         limit = np.quantile(scores[faces.found], share)
-        kept = Faces(faces.vectors, faces.found & (scores >= limit), faces.person)
-        comparisons = compare_all(kept)
-        misses.append(1 - comparisons.tar(comparisons.threshold(far)))
-    return Rejection("quality.score", far, _REJECTED, tuple(misses))
+        comparisons = compare_all(
+            Faces(faces.vectors, faces.found & (scores >= limit), faces.person)
+        )
+        for far, missed in misses.items():
+            missed.append(1 - comparisons.tar(comparisons.threshold(far)))
+    return tuple(
+        Rejection("quality.score", far, _REJECTED, tuple(missed)) for far, missed in misses.items()
+    )
 
 
 def groups(
