@@ -44,6 +44,7 @@ def fleet_config(settings: ScalerSettings) -> FleetConfig:
         boot_deadline=settings.boot_deadline_seconds,
         drain_seconds=settings.drain_seconds,
         keep_seconds=settings.keep_seconds,
+        loss_hold=settings.loss_hold_seconds,
         dead_letter_limit=settings.dead_letter_limit,
         breaker_failures=settings.breaker_failures,
         breaker_seconds=settings.breaker_seconds,

@@ -196,6 +196,12 @@ class ScalerSettings(StackSettings):
         alias="SCALER_DEAD_LETTER_LIMIT",
         description="New dead letters in five minutes from which the fleet no longer grows",
     )
+    loss_hold_seconds: float = Field(
+        default=300,
+        ge=0,
+        alias="SCALER_LOSS_HOLD_SECONDS",
+        description="No scale-in for so long after a third of the workers was lost at once",
+    )
     pause_until: float = Field(
         default=0,
         ge=0,

@@ -49,6 +49,8 @@ def stack(
         "SCALER_MIN_RUNTIME_SECONDS": "10",
         "SCALER_QUIET_SECONDS": "5",
         "SCALER_TICK_SECONDS": "2",
+        # A third is killed, after which a fleet is not made smaller for a while.
+        "SCALER_LOSS_HOLD_SECONDS": "20",
         # The whole fleet is launched before its first worker takes a photo.
         "LOCAL_BOOT_SECONDS": "25",
         "WORKER_POLL_SECONDS": "1",
