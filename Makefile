@@ -50,8 +50,9 @@ fmt: install-dev  ## format the code
 	@$(PY) -m ruff format .
 	@$(PY) -m ruff check --fix .
 
-docs: install-dev  ## write docs/settings.md from the code
+docs: install-dev  ## write docs/settings.md and docs/api.md from the code
 	@$(PY) -m docs.settings_table
+	@$(PY) -m docs.api_reference
 
 clean: down  ## stop the local stack and remove everything that was installed or written
 	rm -rf .venv .venv-emulator .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
