@@ -1,7 +1,7 @@
 """Search: exact in the worker's memory, and by the database's HNSW index.
 
     python -m benchmarks search                   # 10,000 and 100,000 faces
-    python -m benchmarks.search --faces 1000000   # exact in memory only, 2 GB
+    python -m benchmarks.search --faces 1000000   # exact in memory only, 4 GB
     python -m benchmarks.search --hnsw 20000      # a smaller index, which is made sooner
 
 Vectors are made up: people at random places of the unit sphere, and probes whose cosine to

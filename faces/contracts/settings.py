@@ -363,10 +363,10 @@ class WorkerSettings(DatabaseSettings):
         "(default ~/.cache/elastic-faces)",
     )
     exact_faces: int = Field(
-        default=200_000,
+        default=100_000,
         ge=0,
         alias="WORKER_EXACT_FACES",
-        description="Faces that a worker keeps in memory (2 KB each) and compares with all of; "
+        description="Faces that a worker keeps in memory (4 KB each) and compares with all of; "
         "in a larger gallery the database searches",
     )
     hnsw_ef_search: int = Field(

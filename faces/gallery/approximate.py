@@ -2,13 +2,16 @@
 
 pgvector compares with every face of a collection (exact, 0.5 ms a thousand faces) unless
 the collection has an HNSW index (Malkov and Yashunin 2016), which is faster and may miss
-the best match. pgvector filters after it has looked into the index, so that faces of other
-collections would use up what it finds; so each large collection has an index of its own,
-and the rest, the model tag, is filtered with iterative scans (pgvector 0.8.0, README).
+the nearest. The people who own the nearest faces are then compared by the mean of their
+faces, as a worker's copy does.
+
+pgvector filters after it has looked into the index, so that faces of other collections
+would use up what it finds; so each large collection has an index of its own, and the rest,
+the model tag, is filtered with iterative scans (pgvector 0.8.0, README).
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from psycopg import sql
 
@@ -21,21 +24,36 @@ from faces.gallery.vectors import Embeddings, encode
 INDEX_FROM = 50_000
 """Faces from which a collection is given an index; below, comparing with all is quick."""
 
+_FACES_A_PERSON = 8
+"""Nearest faces that are looked at for each person that is asked for."""
 _WIDER = 4
 _COUNT_SECONDS = 60.0
+_MOST_EF_SEARCH = 1000  # pgvector's own limit
 _PREFIX = "faces_hnsw_"
 _NEAREST = """
-    SELECT probe.number, near.person_id, people.name, 1 - near.distance, near.face_id
-    FROM unnest(%(probes)s::halfvec(512)[]) WITH ORDINALITY AS probe (embedding, number),
+    WITH near AS (
+        SELECT probe.number, probe.embedding AS probe, person_id, face_id, distance,
+               count(*) OVER (PARTITION BY probe.number) AS faces
+        FROM unnest(%(probes)s::halfvec(512)[]) WITH ORDINALITY AS probe (embedding, number),
+        LATERAL (
+            SELECT person_id, face_id, faces.embedding <=> probe.embedding AS distance
+            FROM faces
+            WHERE collection_id = %(collection_id)s::bigint AND model_tag = %(model_tag)s
+            ORDER BY faces.embedding <=> probe.embedding
+            LIMIT %(limit)s
+        ) AS each
+    ), best AS (
+        SELECT DISTINCT ON (number, person_id) * FROM near
+        ORDER BY number, person_id, distance, face_id
+    )
+    SELECT number, best.person_id, people.name, 1 - (mean.embedding <=> probe), face_id, faces
+    FROM best
+    JOIN people USING (person_id),
     LATERAL (
-        SELECT person_id, face_id, faces.embedding <=> probe.embedding AS distance
-        FROM faces
-        WHERE collection_id = %(collection_id)s::bigint AND model_tag = %(model_tag)s
-        ORDER BY faces.embedding <=> probe.embedding
-        LIMIT %(limit)s
-    ) AS near
-    JOIN people ON people.person_id = near.person_id
-    ORDER BY probe.number, near.distance, near.face_id
+        SELECT avg(embedding) AS embedding FROM faces
+        WHERE faces.person_id = best.person_id AND model_tag = %(model_tag)s
+    ) AS mean
+    ORDER BY number, mean.embedding <=> probe, best.person_id
 """
 
 
@@ -84,9 +102,10 @@ class DatabaseSearch:
     def search(
         self, tenant: str, collection: str, probes: Embeddings, count: int
     ) -> list[list[Candidate]]:
-        """Return the `count` nearest people of each probe, best first, each by their nearest face.
+        """Return the `count` most similar people of each probe, best first.
 
-        An unknown collection has nobody.
+        A person is as similar as the mean of their faces; `face_id` is the nearest of them. An
+        unknown collection has nobody.
 
         Parameters
         ----------
@@ -112,23 +131,21 @@ class DatabaseSearch:
         self, connection: Connection, collection_id: int, probes: Embeddings, count: int
     ) -> list[list[Candidate]]:
         """Look at more faces until they belong to enough people."""
-        limit = _WIDER * count
+        limit = _FACES_A_PERSON * count
         while True:
-            found = self._nearest(connection, collection_id, probes, limit)
-            people = [_best_people(rows, count) for rows in found]
-            if all(
-                len(best) == count or len(rows) < limit
-                for best, rows in zip(people, found, strict=True)
-            ):
-                return people
+            found, exhausted = self._nearest(connection, collection_id, probes, limit)
+            if exhausted or all(len(people) >= count for people in found):
+                return [people[:count] for people in found]
             limit *= _WIDER
 
     def _nearest(
         self, connection: Connection, collection_id: int, probes: Embeddings, limit: int
-    ) -> list[list[Candidate]]:
+    ) -> tuple[list[list[Candidate]], bool]:
+        """Return the people of the `limit` nearest faces, and whether there are no more."""
         with connection.transaction():
             connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
-            connection.execute(f"SET LOCAL hnsw.ef_search = {max(self._ef_search, limit):d}")
+            ef_search = min(_MOST_EF_SEARCH, max(self._ef_search, limit))
+            connection.execute(f"SET LOCAL hnsw.ef_search = {ef_search:d}")
             rows = connection.execute(
                 _NEAREST,
                 {
@@ -139,7 +156,9 @@ class DatabaseSearch:
                 },
             ).fetchall()
         found: list[list[Candidate]] = [[] for _ in probes]
-        for number, person_id, name, similarity, face_id in rows:
+        exhausted = True
+        for number, person_id, name, similarity, face_id, faces in rows:
+            exhausted = exhausted and faces < limit
             found[number - 1].append(
                 Candidate(
                     person_id=str(person_id),
@@ -148,7 +167,7 @@ class DatabaseSearch:
                     face_id=str(face_id),
                 )
             )
-        return found
+        return found, exhausted
 
 
 def index_collections(connection: Connection, from_faces: int = INDEX_FROM) -> list[str]:
@@ -206,10 +225,3 @@ def _collection_size(connection: Connection, tenant: str, collection: str, model
         [tenant, collection, model_tag],
     ).fetchone()
     return 0 if row is None else int(row[0])
-
-
-def _best_people(faces: Sequence[Candidate], count: int) -> list[Candidate]:
-    best: dict[str, Candidate] = {}
-    for face in faces:
-        best.setdefault(face.person_id, face)
-    return list(best.values())[:count]

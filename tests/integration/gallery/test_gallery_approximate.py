@@ -11,6 +11,7 @@ from faces.gallery.database import KeptConnection
 from faces.gallery.gallery import Gallery
 from faces.gallery.records import NewPerson
 from faces.gallery.vectors import Embeddings
+from gpu_worker.index import GalleryIndex
 from tests.fixtures.gallery import MODEL, enroll, vector
 
 FACES = 4000
@@ -122,6 +123,28 @@ def test_many_faces_of_one_person_do_not_hide_others(
     search = DatabaseSearch(connections, MODEL, ef_search=40)
     [found] = search.search("default", "default", vector(0)[np.newaxis], 2)
     assert [each.person_id for each in found] == [crowd, other]
+
+
+def test_people_are_compared_by_the_mean_of_their_faces(
+    connections: KeptConnection, gallery: Gallery
+) -> None:
+    """As a worker's own copy does; so answers do not change where the database takes over."""
+    for person in range(8):
+        owner: NewPerson | str = NewPerson(name=f"Person {person}")
+        for face in range(1 + person % 3):
+            vectors = vector(100 * person + face + 1, near=person % 4)
+            owner = enroll(gallery, owner, vectors).person_id
+    copy = GalleryIndex(gallery, MODEL)
+    copy.follow()
+    probes = np.stack([vector(1000 + number, near=number % 4) for number in range(6)])
+    exact = copy.search("default", "default", probes, 3)
+    found = DatabaseSearch(connections, MODEL, ef_search=40).search("default", "default", probes, 3)
+    for hits, candidates in zip(exact, found, strict=True):
+        assert [each.person_id for each in candidates] == [hit.person_id for hit in hits]
+        assert [each.face_id for each in candidates] == [hit.face_id for hit in hits]
+        assert [each.similarity for each in candidates] == pytest.approx(
+            [hit.similarity for hit in hits], abs=2e-3
+        )
 
 
 def test_counts(connections: KeptConnection, gallery: Gallery) -> None:
