@@ -104,7 +104,7 @@ def _database(console: Console, faces: int) -> list[Figure]:
     vectors, probes = made_up(faces)
     truth = np.argmax(probes @ vectors.T, axis=1)
     figures: list[Figure] = []
-    with _postgres() as connections:
+    with postgres() as connections:
         console.print(f"  {faces:,} faces into PostgreSQL")
         with connections() as connection:
             ids = _fill(connection, vectors)
@@ -156,7 +156,7 @@ def _database(console: Console, faces: int) -> list[Figure]:
 
 
 @contextmanager
-def _postgres() -> Iterator[KeptConnection]:
+def postgres() -> Iterator[KeptConnection]:
     """Run a server for the time of the block."""
     # Not in the user's temporary folder, which the server's account may not enter.
     with tempfile.TemporaryDirectory(prefix="faces-bench-", dir="/tmp") as name:

@@ -103,7 +103,7 @@ class CollectionIndex:
 
     A face is compared with the means. Of 1,583 LFW faces, with 2, 3 and 5 faces a person
     enrolled and 1 % of strangers let in, the mean finds 91.1, 93.5 and 95.8 % of the
-    people, the best face 88.2, 90.9 and 94.7 % (`benchmarks/templates.py`).
+    people, the best face 88.2, 90.9 and 94.7 % (docs/decisions/0014).
     """
 
     def __init__(self) -> None:
