@@ -22,7 +22,13 @@ from benchmarks.plot import plot
 from benchmarks.result import Figure, Machine, Outcome, Report
 from faces.contracts.version import CODE_VERSION
 
-BENCHMARKS = ("benchmarks.worker", "benchmarks.search", "benchmarks.end_to_end", "benchmarks.cache")
+BENCHMARKS = (
+    "benchmarks.worker",
+    "benchmarks.search",
+    "benchmarks.people",
+    "benchmarks.end_to_end",
+    "benchmarks.cache",
+)
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
