@@ -1,5 +1,6 @@
 """The CPU backend: exact MTCNN and FaceNet in OpenVINO; imports no torch."""
 
+import ctypes
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -29,6 +30,9 @@ _RNET_PX, _RNET_BATCHES = 24, (4, 8, 16, 24, 32)
 _ONET_PX, _ONET_BATCHES = 48, (1, 2, 3, 4, 6, 8, 10, 12, 16)
 _EMBED_BATCH = 16
 
+_M_MMAP_THRESHOLD = -3  # malloc.h
+_LARGE_BLOCK_BYTES = 16 << 20
+
 Precision = Literal["f32", "bf16"]
 
 
@@ -42,6 +46,7 @@ class Runtime:
     """
 
     def __init__(self, folder: Path, threads: int) -> None:
+        _give_large_blocks_back()
         self._folder = folder
         self._core = ov.Core()
         self._options = {
@@ -64,6 +69,17 @@ class Runtime:
         model.reshape({n: ov.PartialShape(list(shape)) for n, shape in enumerate(shapes)})
         options = {**self._options, "INFERENCE_PRECISION_HINT": precision}
         return self._core.compile_model(model, "CPU", options).create_infer_request()
+
+
+def _give_large_blocks_back() -> None:
+    """Have glibc return memory of large photos to the system as soon as it is free.
+
+    By itself it raises its limit to 32 MiB and then keeps what is freed: after a photo of
+    12 megapixels a worker stayed 60 MB larger.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
 
 
 class OpenVinoDetector:

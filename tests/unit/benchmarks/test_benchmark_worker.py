@@ -32,11 +32,12 @@ def test_figures_and_plot(tmp_path: Path) -> None:
     folder = tmp_path / "250x250"
     folder.mkdir()
     Image.new("RGB", (250, 250)).save(folder / "a.jpg")
-    rates = Rates(worker=[60.0], baseline=[10.0], faces=1)
+    rates = Rates(worker=[60.0], baseline=[10.0], one_core=[4.0], faces=1)
     gflops = {"f32": 400.0, "bf16": 800.0}
-    rate, ratio, share = worker._figures("250x250", rates, {"250x250": folder}, gflops)
+    rate, ratio, one_core, share = worker._figures("250x250", rates, {"250x250": folder}, gflops)
     assert (rate.value, rate.baseline, rate.met) == (60, 10, None)
     assert (ratio.value, ratio.target, ratio.met) == (6, 5, True)
+    assert (one_core.value, one_core.met) == (4, False)
     # 45,711 pixels of 3,606 operations at 400, one face at 800 GFLOP/s, 60 times a second.
     assert share.value == pytest.approx(60 * (0.000_412 + 0.003_544) * 100, rel=0.01)
     plot_rates({"250x250": rates}, "2 cores", tmp_path / "rates.png")
