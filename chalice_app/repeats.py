@@ -10,7 +10,8 @@ at the photo again.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
@@ -36,6 +37,10 @@ class RepeatGallery(Protocol):
     def renew_unmatched(
         self, renewed: Mapping[str, str], *, job_id: str, expires_at: datetime
     ) -> bool: ...
+
+    def holding(
+        self, faces: Collection[str], /
+    ) -> AbstractContextManager[dict[str, tuple[str, str]]]: ...
 
 
 class Repeats:
@@ -93,8 +98,7 @@ class Repeats:
             version = self._version(request)
             if kept is not None and kept.version == version:
                 result = self._repeated(job_id, request, kept.body)
-                if result is not None:
-                    self._results.end(result, request)
+                if result is not None and self._published(result, request):
                     metrics.add_metric("AnswersRepeated", "Count", 1)
                     logger.info("answered as before")
                     return True
@@ -105,6 +109,22 @@ class Repeats:
             return False
         self._cache.ask(job_id, Question(key, version))
         return False
+
+    def _published(self, result: JobResult, request: JobRequest) -> bool:
+        """End the job unless somebody whom the answer names was just changed or deleted.
+
+        Whom it names is held meanwhile, as a worker does it: a deletion that begins now is
+        answered after this result is out.
+        """
+        named = {one.face_id: (one.person_id, one.name) for one in result.named}
+        if not named:
+            self._results.end(result, request)
+            return True
+        with self._gallery().holding(named) as owners:
+            if owners != named:
+                return False
+            self._results.end(result, request)
+            return True
 
     def _version(self, request: JobRequest) -> str:
         if request.kind is JobKind.DETECT:

@@ -66,8 +66,7 @@ class FencedResults:
 
 def faces_named(result: JobResult) -> set[str]:
     """Return the ids of all enrolled faces that a result speaks of."""
-    named = [one for face in result.faces for one in (face.match, *face.candidates) if one]
-    return {one.face_id for one in named}
+    return {one.face_id for one in result.named}
 
 
 def corrected(result: JobResult, owners: Owners) -> JobResult:

@@ -242,3 +242,10 @@ class JobResult(StoredDocument):
     code_version: str
     submitted_at: datetime
     finished_at: datetime
+
+    @property
+    def named(self) -> list[Candidate]:
+        """Everybody of the gallery whom the result speaks of, one after the other."""
+        return [
+            one for face in self.faces for one in (face.match, *face.candidates) if one is not None
+        ]

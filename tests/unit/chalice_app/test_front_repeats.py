@@ -1,6 +1,7 @@
 """The same photo against an unchanged gallery: answered without a worker, or not at all."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import pytest
@@ -58,6 +59,13 @@ class Gallery:
         self.kept: set[str] = set()
         self.renewed: list[tuple[dict[str, str], str, datetime]] = []
         self.away = False
+        self.gone: set[str] = set()
+
+    @contextmanager
+    def holding(self, faces: Collection[str]) -> Iterator[dict[str, tuple[str, str]]]:
+        assert KNOWN.match is not None
+        owner = (KNOWN.match.person_id, KNOWN.match.name)
+        yield {face: owner for face in faces if face not in self.gone}
 
     def collection_version(self, tenant: str, collection: str) -> str:
         if self.away:
@@ -252,3 +260,12 @@ def test_an_answer_that_cannot_be_read_goes_to_a_worker(context: FakeContext) ->
     assert question is not None
     context.cache.keep_answer(Question(question.key, "1:1"), "workers", b"{}")
     assert answer(context, take_in(context)) is None
+
+
+def test_who_is_deleted_at_the_last_moment_is_not_named(context: FakeContext) -> None:
+    work_on(context, take_in(context), KNOWN)
+    assert KNOWN.match is not None
+    context.gallery.gone = {KNOWN.match.face_id}
+    again = take_in(context)
+    assert context.results.read(again) is None
+    assert len(context.queues.on(context.settings.names.req_queue)) == 2
