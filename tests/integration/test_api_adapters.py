@@ -68,6 +68,27 @@ def test_what_is_missing_is_none(store: Store) -> None:
     assert store.objects.read(store.bucket, "none") is None
 
 
+def test_a_photo_is_uploaded_with_its_request(store: Store) -> None:
+    store.objects.upload(store.bucket, "uploads/x", b"photo", "image/png", META)
+    info = store.objects.head(store.bucket, "uploads/x")
+    assert info is not None
+    assert (info.size, dict(info.metadata)) == (5, META)
+
+
+def test_listing_and_deleting(store: Store) -> None:
+    for key in ("a/1", "a/2", "b/1"):
+        store.upload(key, b"x")
+    listed = list(store.objects.listing(store.bucket, "a/"))
+    assert [found.key for found in listed] == ["a/1", "a/2"]
+    info = store.objects.head(store.bucket, "a/1")
+    assert info is not None
+    assert abs((listed[0].last_modified - info.last_modified).total_seconds()) < 1
+    for _ in range(2):  # harmless where there is none
+        store.objects.delete(store.bucket, "a/1")
+    assert [found.key for found in store.objects.listing(store.bucket, "")] == ["a/2", "b/1"]
+    assert list(store.objects.listing(store.bucket, "none/")) == []
+
+
 def test_an_upload_is_read_as_it_was_written(store: Store) -> None:
     store.upload("a/b", b"0123456789")
     info = store.objects.head(store.bucket, "a/b")
