@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found[name] = []
         for rule in options.rule or RULES:
             result = simulate(trace, rule, options.seed, note_every)
-            console.print(f"[dim]{name}, {rule}: {result.seconds:.1f} s[/dim]")
+            console.print(f"[dim]{name}, {rule}: {result.seconds:.1f} s of the processor[/dim]")
             found[name].append(with_bound(result))
         console.print(table(trace, found[name]))
         pictures = DOCS / "images" if options.docs else options.plots

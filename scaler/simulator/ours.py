@@ -8,7 +8,7 @@ from scaler.decide import decide
 from scaler.model import Backlog, Fleet, FleetConfig, Instance, Observation, Rule, ScaleIn
 from scaler.outcome import Outcome, absorb
 from scaler.simulator.traces import Limits, Trace
-from scaler.simulator.world import Worker, World
+from scaler.simulator.world import WORKER_IDLE, Worker, World
 from scaler.state import ControllerState, Pool
 
 # `decide` reckons from times that are not 0, as Unix seconds are.
@@ -64,6 +64,7 @@ class Ours:
     """
 
     period = 5.0
+    idle = WORKER_IDLE
 
     def __init__(self, trace: Trace, config: FleetConfig) -> None:
         self._config = config

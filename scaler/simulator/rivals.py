@@ -9,13 +9,19 @@ from collections import deque
 from typing import Protocol
 
 from scaler.simulator.traces import Limits, Trace
-from scaler.simulator.world import Worker, World
+from scaler.simulator.world import WORKER_IDLE, Worker, World
 
 
 class Controller(Protocol):
-    """Looks at a world every `period` seconds and changes its fleet."""
+    """Looks at a world every `period` seconds and changes its fleet.
+
+    Attributes
+    ----------
+    idle : its workers end themselves when they had nothing to do for so long.
+    """
 
     period: float
+    idle: float
 
     def tick(self, world: World) -> None: ...
 
@@ -28,6 +34,7 @@ class Fixed:
     """
 
     period = 60.0
+    idle = math.inf
 
     def __init__(self, trace: Trace) -> None:
         self._count = min(trace.limits.max_instances, math.ceil(1.2 * busiest(trace)))
@@ -55,6 +62,7 @@ class Plain:
     """
 
     period = 5.0
+    idle = WORKER_IDLE
     min_runtime = 300.0
 
     def __init__(self, limits: Limits) -> None:
@@ -84,6 +92,7 @@ class Keda:
     """
 
     period = 15.0
+    idle = math.inf
     polling = 30.0
     cooldown = 300.0
     tolerance = 0.1
@@ -146,6 +155,7 @@ class TargetTracking:
     """
 
     period = 60.0
+    idle = math.inf
     minutes_out = 3
     minutes_in = 15
 

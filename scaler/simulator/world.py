@@ -72,13 +72,17 @@ class Launch:
 class World:
     """The queue, the fleet and the bill.
 
+    Parameters
+    ----------
+    idle : a worker ends itself when it had nothing to do for so long.
+
     Attributes
     ----------
     workers : all that exist, booting and claimed ones included.
     finished : for each photo, when its result was there; NaN before.
     """
 
-    def __init__(self, trace: Trace, seed: int = 0) -> None:
+    def __init__(self, trace: Trace, seed: int = 0, idle: float = WORKER_IDLE) -> None:
         self.trace = trace
         self.now = 0.0
         self.workers: list[Worker] = []
@@ -88,6 +92,7 @@ class World:
         self.killed_busy = 0
         self.most = 0
         self._seed = seed
+        self._idle = idle
         self._head = 0  # the first photo that nobody took yet
         self._arrived = 0  # how many arrived until now
         self._free: list[tuple[float, int, Worker]] = []
@@ -252,9 +257,9 @@ class World:
                 heapq.heappop(free)  # claimed or ended since, or claimed and released
                 continue
             if came > since:
-                if came - since >= WORKER_IDLE:
+                if came - since >= self._idle:
                     heapq.heappop(free)
-                    self.end(worker, since + WORKER_IDLE)
+                    self.end(worker, since + self._idle)
                     continue
                 start = came
             else:
@@ -278,6 +283,6 @@ class World:
         self._arrived = arrived
 
     def _end_idle(self) -> None:
-        longest = self.now - WORKER_IDLE
+        longest = self.now - self._idle
         for worker in [each for each in self.workers if each.serving and each.free_at <= longest]:
-            self.end(worker, worker.free_at + WORKER_IDLE)
+            self.end(worker, worker.free_at + self._idle)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from local_stack.build import ROOT, Network, Place, Project
+from local_stack.build import _LEFT_OUT, ROOT, Network, Place, Project
 
 PLACE = Place(stack="faces-x", stage="local", region="eu-west-1", account="123456789012")
 
@@ -65,6 +65,13 @@ def test_holds_the_code_without_caches_and_without_the_client(source: Path, tmp_
         "requirements.txt",
         "vendor/faces/contracts/module.py",
     }
+
+
+def test_holds_no_simulator() -> None:
+    """It needs numpy and scipy, which no Lambda has."""
+    left_out = {Path("scaler/simulate.py"), Path("scaler/simulator")}
+    assert left_out <= _LEFT_OUT
+    assert all((ROOT / path).exists() for path in left_out)
 
 
 def test_a_file_that_the_repository_lost_is_gone_from_the_next_package(
