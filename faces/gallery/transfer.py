@@ -4,6 +4,7 @@ import base64
 import struct
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import LiteralString
 from uuid import UUID
 
 from psycopg import errors
@@ -85,24 +86,26 @@ class Transfer:
         InvalidInput
             For an id or a vector that is none.
         """
-        checked = [_checked(number, person) for number, person in enumerate(people)]
+        items = [(person, _checked(number, person)) for number, person in enumerate(people)]
         added_people, added_faces, skipped = 0, 0, []
         with self._connections() as connection, connection.transaction():
             collection_id = collections.ensure(connection, tenant, collection)
             connection.execute("SELECT lock_feed()")
-            for person, vectors in zip(people, checked, strict=True):
+            # All at once; where somebody's e-mail or external id is taken, one by one.
+            parts = [items]
+            while parts:
+                part = parts.pop(0)
                 try:
                     with connection.transaction():
-                        made, faces = self._add(connection, collection_id, person, vectors)
+                        made, faces = self._add(connection, collection_id, part)
                 except errors.UniqueViolation:
+                    if len(part) > 1:
+                        parts = [[item] for item in part] + parts
+                        continue
                     code = ErrorCode.DUPLICATE_PERSON
-                    skipped.append(
-                        Skipped(
-                            person_id=person.person_id,
-                            code=code,
-                            message=CATALOGUE[code].sentence,
-                        )
-                    )
+                    person_id = part[0][0].person_id
+                    message = CATALOGUE[code].sentence
+                    skipped.append(Skipped(person_id=person_id, code=code, message=message))
                     continue
                 added_people += made
                 added_faces += faces
@@ -112,55 +115,74 @@ class Transfer:
         return Imported(people=added_people, faces=added_faces, skipped=tuple(skipped))
 
     def _add(
-        self,
-        connection: Connection,
-        collection_id: int,
-        person: PersonRecord,
-        vectors: list[str],
+        self, connection: Connection, collection_id: int, part: list[tuple[PersonRecord, list[str]]]
     ) -> tuple[int, int]:
-        person_id = _free(connection, "people", "person_id", collection_id, person.person_id)
-        made = connection.execute(
-            "INSERT INTO people (person_id, collection_id, name, birthdate, email, external_id) "
-            "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (person_id) DO NOTHING",
-            [
-                person_id,
-                collection_id,
-                person.name,
-                person.birthdate,
-                person.email,
-                person.external_id,
-            ],
+        """Add people with their vectors; return how many people and faces were new."""
+        people = [person for person, _ in part]
+        ids = _free(connection, _TAKEN_PEOPLE, collection_id, [each.person_id for each in people])
+        face_ids = _free(
+            connection,
+            _TAKEN_FACES,
+            collection_id,
+            [face.face_id for each in people for face in each.faces],
         )
-        rows = [
-            [
-                face_id := _free(connection, "faces", "face_id", collection_id, face.face_id),
-                person_id,
-                collection_id,
-                vector,
-                face.model_tag,
-                face_id,
-                face.quality.model_dump_json() if face.quality else None,
-                face.created_at or self._clock(),
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                "INSERT INTO people "
+                "(person_id, collection_id, name, birthdate, email, external_id) "
+                "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (person_id) DO NOTHING",
+                [
+                    [
+                        ids[each.person_id],
+                        collection_id,
+                        each.name,
+                        each.birthdate,
+                        each.email,
+                        each.external_id,
+                    ]
+                    for each in people
+                ],
+            )
+            made = cursor.rowcount
+            rows = [
+                [
+                    face_ids[face.face_id],
+                    ids[each.person_id],
+                    collection_id,
+                    vector,
+                    face.model_tag,
+                    face_ids[face.face_id],
+                    face.quality.model_dump_json() if face.quality else None,
+                    face.created_at or self._clock(),
+                ]
+                for each, vectors in part
+                for face, vector in zip(each.faces, vectors, strict=True)
             ]
-            for face, vector in zip(person.faces, vectors, strict=True)
-        ]
-        added = 0
-        for row in rows:
-            added += connection.execute(
+            if not rows:
+                return made, 0
+            cursor.executemany(
                 "INSERT INTO faces (face_id, person_id, collection_id, embedding, model_tag, "
                 "enrolled_by, quality, created_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "
                 "ON CONFLICT (face_id) DO NOTHING",
-                row,
-            ).rowcount
-        return made.rowcount, added
+                rows,
+            )
+            return made, cursor.rowcount
 
 
-def _free(connection: Connection, table: str, column: str, collection_id: int, wanted: str) -> str:
-    """Return `wanted` unless another collection has it, else an id that follows from it."""
-    # Names of this module, never a client's.
-    query = f"SELECT FROM {table} WHERE {column} = %s AND collection_id <> %s"
-    taken = connection.execute(query.encode(), [wanted, collection_id]).rowcount
-    return derived_id(wanted, f"collection-{collection_id}") if taken else wanted
+_TAKEN_PEOPLE = "SELECT person_id::text FROM people WHERE person_id = ANY(%s::uuid[]) "
+_TAKEN_FACES = "SELECT face_id::text FROM faces WHERE face_id = ANY(%s::uuid[]) "
+
+
+def _free(
+    connection: Connection, taken: LiteralString, collection_id: int, wanted: list[str]
+) -> dict[str, str]:
+    """Return the id to use for each that is wanted: another where another collection has it."""
+    rows = connection.execute(taken + "AND collection_id <> %s", [wanted, collection_id]).fetchall()
+    elsewhere = {found for (found,) in rows}
+    return {
+        each: derived_id(each, f"collection-{collection_id}") if each in elsewhere else each
+        for each in wanted
+    }
 
 
 def _faces(connection: Connection, people: list[str]) -> dict[str, list[FaceRecord]]:
@@ -209,9 +231,11 @@ def _checked(number: int, person: PersonRecord) -> list[str]:
 
 def _check_id(field: str, text: str) -> None:
     try:
-        parse_id(text, unknown=ErrorCode.INVALID_REQUEST)
+        known = parse_id(text, unknown=ErrorCode.INVALID_REQUEST)
     except FacesError:
-        raise InvalidInput(field, f"{field}: is no id of an export") from None
+        known = ""
+    if known != text:
+        raise InvalidInput(field, f"{field}: is no id of an export")
 
 
 def _cursor(text: str | None) -> UUID | None:
