@@ -14,6 +14,7 @@ from faces.client import Client, Photo
 from faces.contracts.ids import new_id
 from faces.contracts.jobs import ContentType, JobKind, JobParams
 from local_stack.stack import LocalStack
+from tests.e2e.waiting import eventually
 
 CLIENTS = 100
 PEOPLE = 10
@@ -64,8 +65,11 @@ def warm_up(client: Client, stack: LocalStack) -> None:
         url = f"{opened.poll_url}?wait=10"
         return httpx.get(url, headers=headers, timeout=SECONDS, trust_env=False).status_code
 
-    with ThreadPoolExecutor(places) as pool:
-        list(pool.map(hold, range(places)))
+    def warm() -> bool:
+        with ThreadPoolExecutor(places) as pool:
+            return set(pool.map(hold, range(places))) == {200}
+
+    eventually(warm, f"{places} API processes run", SECONDS)
 
 
 @pytest.mark.data
