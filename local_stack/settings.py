@@ -27,6 +27,8 @@ _LOCAL_DEFAULTS = {
     "FACES_SEED_SCOPE": "default/default",
     "WORKER_IDLE_SECONDS": "300",
     "WORKER_POLL_SECONDS": "2",
+    # Nothing is written outside the project's folder.
+    "WORKER_CACHE": str(ROOT / ".local" / "networks"),
 }
 
 

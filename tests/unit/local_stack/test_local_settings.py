@@ -8,7 +8,7 @@ import pytest
 
 from faces.contracts.settings import SettingsError
 from local_stack.service import LocalStackError
-from local_stack.settings import LocalSettings, Secrets, free_ports, write_private
+from local_stack.settings import ROOT, LocalSettings, Secrets, free_ports, write_private
 
 
 def test_the_defaults_are_those_of_the_design() -> None:
@@ -20,6 +20,11 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert settings.handed_on["SCALER_MIN_INSTANCES"] == "1"
     assert settings.handed_on["WORKER_IDLE_SECONDS"] == "300"
     assert settings.handed_on["FACES_PUBLIC_URL"] == settings.url
+
+
+def test_converted_networks_stay_in_the_project() -> None:
+    assert Path(LocalSettings.load({}).handed_on["WORKER_CACHE"]).is_relative_to(ROOT)
+    assert LocalSettings.load({"WORKER_CACHE": "/x"}).handed_on["WORKER_CACHE"] == "/x"
 
 
 def test_what_lambdas_and_workers_read_is_handed_on() -> None:
