@@ -132,6 +132,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterato
                 "FACES_ID_SECRET": "thirty-two characters and some more",
                 "SCALER_MIN_RUNTIME_SECONDS": "0",
                 "SCALER_TICK_SECONDS": "0.1",
+                "SCALER_QUIET_SECONDS": "0.3",
             },
         )
         events = made.client("events")
@@ -169,7 +170,11 @@ def test_unknown_addresses_are_answered_with_a_problem(deployed: Deployed, path:
 
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
-    [("GET", "/v1/jobs", "POST"), ("PUT", "/v1/people/x", "DELETE, GET"), ("DELETE", "/", "GET")],
+    [
+        ("GET", "/v1/jobs", "POST"),
+        ("PUT", "/v1/people/x", "DELETE, GET, PATCH"),
+        ("DELETE", "/", "GET, POST"),
+    ],
 )
 def test_other_methods_are_answered_with_a_problem(
     deployed: Deployed, method: str, path: str, allowed: str
@@ -315,4 +320,13 @@ def test_the_fleet_follows_the_backlog(deployed: Deployed) -> None:
 
     deployed.client("sqs").purge_queue(QueueUrl=deployed.queue_url(NAMES.req_queue))
     deployed.scale(8)
+    claimed = deployed.workers()
+    assert set(claimed) == set(workers)
+    assert all("faces:drain" in tags for tags in claimed.values())
+
+    # No worker runs here to say that nothing is in its hands.
+    root_session().client("ec2", endpoint_url=deployed.ec2_endpoint_url).create_tags(
+        Resources=list(claimed), Tags=[{"Key": "faces:drained", "Value": "1"}]
+    )
+    deployed.scale(4)
     assert deployed.workers() == {}
