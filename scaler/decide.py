@@ -15,10 +15,11 @@ fails or falls short is simply missing in the next observation.
 """
 
 from dataclasses import replace
+from itertools import islice
 
 from scaler import breaker as circuit
 from scaler.flow import flow_rule
-from scaler.launching import allowance, budget_spent, intent, launching
+from scaler.launching import allowance, budget_spent, intent, launching, startable
 from scaler.memory import confirmed, oldest_age, remember
 from scaler.model import Backlog, Decision, Fleet, FleetConfig, Observation, Reason, Rule
 from scaler.rules import given_rule, latency_rule
@@ -133,7 +134,9 @@ def _breaker(
     state: ControllerState, booted: bool, boot_failures: int, config: FleetConfig, now: float
 ) -> ControllerState:
     """Return the state with its breaker and its unfinished launch brought up to date."""
-    breaker = circuit.due(state.breaker, config, now)
+    # Before it is due: after a long gap between ticks a probe that works has not failed.
+    breaker = circuit.succeeded(state.breaker) if booted else state.breaker
+    breaker = circuit.due(breaker, config, now)
     if booted:
         breaker = circuit.succeeded(breaker)
     if boot_failures:
@@ -215,8 +218,7 @@ def _grow(
         # Whether it was carried out is not known; the same token cannot launch twice.
         reasons.append(Reason.FINISHING_EARLIER_LAUNCH)
         return (), pending if pending.count <= allowed else None, reasons
-    warm = (each.instance_id for each in fleet.stopped if each.instance_id not in state.launched)
-    started = tuple(instance_id for instance_id, _ in zip(warm, range(allowed), strict=False))
+    started = tuple(islice(startable(state, fleet, now), allowed))
     allowed -= len(started)
     made = intent(state, allowed, config, now) if allowed else None
     if allowed and made is None:

@@ -75,7 +75,7 @@ class Executor:
         tally = _Tally()
         self._unmark(decision.rescue, (TAG_DRAIN, TAG_DRAINED, TAG_ORPHAN), tally)
         self._unmark(decision.cleared, (TAG_ORPHAN,), tally)
-        self._start(decision.start, tally)
+        self._start(decision.start, fleet, tally)
         if decision.launch is not None:
             self._launch(decision.launch, tally, repeated=decision.launch.at < now)
         until = f"{now + config.drain_seconds:.0f}"
@@ -155,9 +155,10 @@ class Executor:
             for instance in reservation["Instances"]
         )
 
-    def _start(self, ids: Sequence[str], tally: _Tally) -> None:
+    def _start(self, ids: Sequence[str], fleet: Fleet, tally: _Tally) -> None:
         """Start stopped instances, one by one: one without capacity stops no other."""
         started = []
+        stopped = {each.instance_id: each for each in fleet.stopped}
         if ids:
             self._unmark(ids, _MARKS, tally)
         for instance_id in ids:
@@ -171,6 +172,8 @@ class Executor:
                 logger.exception("start failed", instance=instance_id)
                 if what is Meaning.CAPACITY:
                     tally.failures.append(code(error))
+                    if (known := stopped.get(instance_id)) is not None:
+                        tally.capacity_errors.append((known.market.value, known.pool))
                 elif what is not Meaning.GONE:
                     tally.note(what, code(error))
         tally.started = tuple(started)

@@ -2,10 +2,11 @@
 
 import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 from scaler import breaker as circuit
-from scaler.model import Fleet, FleetConfig, Market, Reason
+from scaler.model import Fleet, FleetConfig, Instance, Market, Reason
 from scaler.state import BreakerState, ControllerState, LaunchIntent, Pool, cool_off_key
 
 
@@ -67,6 +68,13 @@ def open_pools(
     )
 
 
+def startable(state: ControllerState, fleet: Fleet, now: float) -> Iterator[str]:
+    """Yield the stopped instances not started yet whose pool did not refuse lately."""
+    for each in fleet.stopped:
+        if each.instance_id not in state.launched and not _cooling(state, each, now):
+            yield each.instance_id
+
+
 def launch_token(
     sequence: int, count: int, market: str, pools: tuple[Pool, ...], now: float
 ) -> str:
@@ -83,6 +91,17 @@ def launching(state: ControllerState, made: LaunchIntent) -> ControllerState:
 def budget_spent(state: ControllerState, config: FleetConfig) -> bool:
     """Whether today's instance-hours are used up."""
     return config.budget_hours is not None and state.usage.instance_hours >= config.budget_hours
+
+
+def _cooling(state: ControllerState, instance: Instance, now: float) -> bool:
+    """Whether the pool of an instance, or one that leaves type or zone open, refused lately."""
+    if not state.cool_offs:
+        return False
+    kind, subnet = instance.pool
+    covering = (Pool(a, b) for a in {kind, ""} for b in {subnet, ""})
+    return any(
+        state.cool_offs.get(cool_off_key(instance.market, pool), 0.0) > now for pool in covering
+    )
 
 
 def _affordable(state: ControllerState, fleet: Fleet, config: FleetConfig) -> int:

@@ -132,6 +132,12 @@ class FakeEc2:
             for machine in self._known(InstanceIds):
                 if machine.state != "stopped":
                     raise client_error("IncorrectInstanceState", "StartInstances")
+                where = (machine.market, machine.instance_type, machine.subnet)
+                if self.capacity.get(where, 1) <= 0:
+                    self.refused.append((now, where))
+                    raise client_error("InsufficientInstanceCapacity", "StartInstances", 500)
+                if where in self.capacity:
+                    self.capacity[where] -= 1
                 machine.state, machine.launched_at = "pending", now
                 machine.until = now + self.boot
 
@@ -191,6 +197,14 @@ class FakeEc2:
     def asked(self, operation: str) -> list[dict[str, Any]]:
         """Return the arguments of every call of an operation."""
         return [arguments for name, arguments in self.calls if name == operation]
+
+    def has_stopped(
+        self, number: int, tags: Mapping[str, str], where: tuple[str, str, str]
+    ) -> None:
+        """Let there be stopped instances of a `(market, type, subnet)`."""
+        for instance_id in self._launch(number, dict(tags), where):
+            machine = self.machines[instance_id]
+            machine.state, machine.shown_at = "stopped", 0.0
 
     # -- inside
 

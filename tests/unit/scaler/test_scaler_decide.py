@@ -179,6 +179,22 @@ def test_stopped_instances_are_started_before_new_ones_are_launched() -> None:
     assert step(15, fleet=fleet, state=again).start == ()
 
 
+@pytest.mark.parametrize("refused", ["g5/a", "g5/", "/a", "/"])
+def test_a_stopped_instance_of_a_pool_that_refused_lately_is_not_started(refused: str) -> None:
+    warm = [
+        Instance("cold", NOW - 900, pool=Pool("g5", "a")),
+        Instance("warm", NOW - 900, pool=Pool("g4", "b")),
+    ]
+    cool = {f"on-demand/{refused}": NOW + 9}
+    state = ControllerState(level=10, cool_offs=cool)
+    config = replace(PLAIN, pools=(Pool("g5", "a"), Pool("g6", "c")))
+    decision = step(10, fleet=Fleet(stopped=warm), state=state, config=config)
+    assert "cold" not in decision.start
+    assert len(decision.start) + decision.launches == 2
+    over = replace(state, cool_offs={f"on-demand/{refused}": NOW})
+    assert step(10, fleet=Fleet(stopped=warm), state=over, config=config).start == ("cold", "warm")
+
+
 def test_confirmed_drains_fill_the_warm_pool_first() -> None:
     done = instances(3, drain_until=NOW + 100, drained=True)
     spot = instances(1, prefix="spot", drain_until=NOW + 100, drained=True, market=Market.SPOT)

@@ -296,7 +296,8 @@ def test_invariant_06_every_marker_or_claim_expires(
     world.ec2.capacity.clear()
     world.wait(86_400)
     world.backlog, world.blind = Backlog(0, 0), False
-    for _ in range(8):
+    # Longer than a breaker stays open at most.
+    for _ in range(18):
         record = world.tick()
         world.wait(60)
         world.ec2.settle()

@@ -11,7 +11,7 @@ from scaler.state import BreakerState, ControllerState, LaunchIntent, Pool
 from scaler.store import STATE_KEY, LeaseHeldError, StateStore, StoreUnavailableError
 from scaler.tick import run
 from tests.unit.scaler.fake_ec2 import client_error, timed_out
-from tests.unit.scaler.fake_world import START, FakeS3, World
+from tests.unit.scaler.fake_world import NAMES, START, FakeS3, World
 
 
 def store(s3: FakeS3, holder: str = "me") -> StateStore:
@@ -197,6 +197,21 @@ def test_warm_instances_are_stopped_and_started_again_clean() -> None:
     assert len(record.observation.fleet.ready) == 5
 
 
+def test_stopped_instances_without_capacity_do_not_keep_launches_back() -> None:
+    world = World(FleetConfig(cool_off_seconds=600), Backlog(25, 0))
+    where = ("on-demand", "g5.xlarge", "subnet-a")
+    world.ec2.has_stopped(5, NAMES.worker_tags(""), where)
+    world.ec2.capacity[where] = 0
+    first = world.tick()
+    assert ("on-demand", Pool("g5.xlarge", "subnet-a")) in first.outcome.capacity_errors
+    assert first.state.cool_offs == {"on-demand/g5.xlarge/subnet-a": START + 600}
+    for _ in range(10):
+        world.wait(5)
+        world.tick()
+    assert len(world.ec2.asked("start_instances")) == 5
+    assert world.existing() == 5
+
+
 def test_measured_boots_and_throughput_are_learnt() -> None:
     world = World(FleetConfig(), Backlog(50, 0))
     world.ec2.boot = 38
@@ -246,4 +261,14 @@ def test_a_boot_between_two_ticks_is_noticed_and_closes_the_breaker() -> None:
     world.wait(60)
     assert world.tick().decision.launches == 1
     world.wait(5)
+    assert world.tick().state.breaker.state is BreakerState.CLOSED
+
+
+def test_a_probe_that_booted_in_a_long_gap_between_ticks_has_not_failed() -> None:
+    world = World(FleetConfig(breaker_seconds=60), Backlog(5, 0))
+    world.ec2.fail("create_fleet", client_error("UnauthorizedOperation"))
+    world.tick()
+    world.wait(60)
+    assert world.tick().decision.launches == 1
+    world.wait(86_400)
     assert world.tick().state.breaker.state is BreakerState.CLOSED
