@@ -28,7 +28,7 @@ def allowance(
     limits = [(max(0, room), Reason.HELD_TO_MAXIMUM)]
     limits.append((config.launch_batch, Reason.HELD_TO_LAUNCH_BATCH))
     if config.budget_hours is not None:
-        limits.append((_affordable(state, fleet, config), Reason.BUDGET_LIMITS_LAUNCH))
+        limits.append((_affordable(state, fleet, unseen, config), Reason.BUDGET_LIMITS_LAUNCH))
     probes = circuit.allowed(state.breaker)
     if probes is not None:
         is_open = state.breaker.state is BreakerState.OPEN
@@ -104,8 +104,8 @@ def _cooling(state: ControllerState, instance: Instance, now: float) -> bool:
     )
 
 
-def _affordable(state: ControllerState, fleet: Fleet, config: FleetConfig) -> int:
+def _affordable(state: ControllerState, fleet: Fleet, unseen: int, config: FleetConfig) -> int:
     """Return how many more instances can run for their least time within the budget."""
     assert config.budget_hours is not None
     left = config.budget_hours * 3600 - state.usage.instance_seconds
-    return max(0, math.floor(left / max(60.0, config.min_runtime)) - fleet.paid)
+    return max(0, math.floor(left / max(60.0, config.min_runtime)) - fleet.paid - unseen)

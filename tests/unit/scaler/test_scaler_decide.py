@@ -80,6 +80,15 @@ def test_booting_and_unseen_workers_are_capacity() -> None:
     assert step(31, fleet=booting, state=replace(unseen, level=31)).launches == 1
 
 
+def test_the_room_below_the_maximum_is_less_what_ec2_does_not_show_yet() -> None:
+    """5 are leaving and 3 were launched unseen: of 10 that may exist 2 are left."""
+    config = replace(PLAIN, max_instances=10)
+    unseen = ControllerState(level=50, launched={f"i-{n}": NOW - 3 for n in range(3)})
+    decision = step(50, fleet=Fleet(leaving=5), config=config, state=unseen)
+    assert decision.launches == 2
+    assert Reason.HELD_TO_MAXIMUM in decision.reasons
+
+
 def test_a_launch_that_ec2_never_shows_is_forgotten_in_time() -> None:
     lost = ControllerState(level=5, launched={"i-9": NOW - 61})
     assert step(5, state=lost).launches == 1
