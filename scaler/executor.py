@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,12 +13,12 @@ from faces.contracts.names import (
     TAG_LAUNCH,
     TAG_ORPHAN,
     TAG_READY,
-    WORKER_NAME_PREFIX,
     StackNames,
 )
 from scaler.errors import Meaning, code, meaning, meaning_of
 from scaler.log import logger
 from scaler.model import Decision, Fleet, FleetConfig, Market, Pool
+from scaler.naming import free_names, nameless
 from scaler.outcome import Outcome
 from scaler.state import TEMPLATE_POOL, LaunchIntent
 
@@ -85,7 +84,7 @@ class Executor:
         self._mark(decision.keep, keep, tally)
         terminated = self._end("terminate_instances", decision.terminate, tally)
         stopped = self._end("stop_instances", decision.stop, tally)
-        self._name(fleet, tally)
+        self._name(decision, fleet, tally)
         return Outcome(
             launched=tally.launched,
             started=tally.started,
@@ -228,19 +227,20 @@ class Executor:
             return ()
         return tuple(ids)
 
-    def _name(self, fleet: Fleet, tally: _Tally) -> None:
+    def _name(self, decision: Decision, fleet: Fleet, tally: _Tally) -> None:
         """Name new instances: the tags of one launch are the same for all it launched.
 
-        One that was left without a name by a crash is named in a later tick.
+        While EC2 does not show all of an earlier launch, what names are borne is not
+        known: what was launched now is then named in a later tick, as what a crash left
+        without a name.
         """
+        without, taken = nameless(fleet)
         groups = (fleet.ready, fleet.booting, fleet.draining, fleet.suspect, fleet.stopped)
-        present = [each for group in groups for each in group]
-        named = {each.name for each in present if each.name.startswith(WORKER_NAME_PREFIX)}
-        unnamed = [each.instance_id for each in present if each.name not in named]
-        known = {each.instance_id for each in present}
-        unnamed += [each for each in tally.launched if each not in known]
-        some = unnamed[:_NAMES_A_TICK]
-        for instance_id, name in zip(some, free_names(named, len(some)), strict=True):
+        known = {each.instance_id for group in groups for each in group}
+        if known.issuperset(decision.state.launched):
+            without += [each for each in tally.launched if each not in known]
+        some = without[:_NAMES_A_TICK]
+        for instance_id, name in zip(some, free_names(taken, len(some)), strict=True):
             self._mark([instance_id], {"Name": name}, tally)
 
 
@@ -282,18 +282,6 @@ def fleet_request(intent: LaunchIntent, names: StackNames) -> dict[str, Any]:
     else:
         request["OnDemandOptions"] = {"AllocationStrategy": "prioritized"}
     return request
-
-
-def free_names(taken: Collection[str], number: int) -> list[str]:
-    """Return the `number` lowest worker names that no worker bears."""
-    free: list[str] = []
-    for position in count(1):
-        if len(free) == number:
-            return free
-        name = f"{WORKER_NAME_PREFIX}{position}"
-        if name not in taken:
-            free.append(name)
-    raise AssertionError("count never ends")
 
 
 def _override(pool: Pool, priority: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Protocol
 from scaler.decide import decide
 from scaler.memory import newly_booted
 from scaler.model import Backlog, Decision, Fleet, FleetConfig, Observation
+from scaler.naming import nameless
 from scaler.observe import QueueMetrics
 from scaler.outcome import Outcome, absorb
 from scaler.state import ControllerState
@@ -111,7 +112,7 @@ class Controller:
         decision = decide(observation, config, now)
         outcome = Outcome()
         try:
-            if decision.acts and not config.dry_run and fleet is not None:
+            if fleet is not None and not config.dry_run and _due(decision, fleet):
                 # Written down first: whatever happens to this process, the launch is
                 # known to the next one by its token.
                 self.store.save(decision.state, now)
@@ -138,6 +139,11 @@ class Controller:
             pass
         finally:
             self._state = None
+
+
+def _due(decision: Decision, fleet: Fleet) -> bool:
+    """Whether there is anything for the executor, be it a name that is missing."""
+    return decision.acts or (decision.desired is not None and bool(nameless(fleet)[0]))
 
 
 def run(

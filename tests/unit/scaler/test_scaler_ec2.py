@@ -7,8 +7,9 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
 
 from scaler.errors import Meaning, meaning
-from scaler.executor import Executor, fleet_request, free_names
+from scaler.executor import Executor, fleet_request
 from scaler.model import Backlog, Decision, Fleet, FleetConfig, Instance, Market, Pool
+from scaler.naming import free_names, nameless
 from scaler.observe import Prices, QueueWatch, read_backlog, read_fleet
 from scaler.outcome import Outcome
 from scaler.state import TEMPLATE_POOL, ControllerState, LaunchIntent
@@ -85,6 +86,15 @@ def test_a_worker_that_a_crash_left_without_a_name_gets_one(ec2: FakeEc2) -> Non
     fleet = Fleet(ready=[Instance("i-0000", START)])
     carry_out(ec2, Decision(1, ControllerState()), fleet)
     assert ec2.machines["i-0000"].tags["Name"] == "app-tier-instance-1"
+
+
+def test_all_but_the_first_bearer_of_a_name_get_another() -> None:
+    name = "app-tier-instance-1"
+    fleet = Fleet(
+        ready=[Instance("i-b", START, name), Instance("i-c", START, "app-tier-instance-2")],
+        booting=[Instance("i-a", START - 9, name), Instance("i-d", START, "")],
+    )
+    assert nameless(fleet) == (["i-b", "i-d"], {name, "app-tier-instance-2"})
 
 
 def test_what_falls_short_is_learnt_by_pool(ec2: FakeEc2) -> None:

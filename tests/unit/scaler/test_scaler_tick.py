@@ -30,6 +30,28 @@ def test_a_burst_grows_by_batches_to_what_it_wants() -> None:
     assert names == {f"app-tier-instance-{n}" for n in range(1, 16)}
 
 
+@pytest.mark.parametrize("show", [0.0, 12.0, 30.0])
+def test_each_worker_gets_its_own_name_though_launches_are_shown_late(show: float) -> None:
+    world = World(FleetConfig(), Backlog(50, 0))
+    world.ec2.show = show
+    for _ in range(12):
+        world.tick()
+        world.wait(5)
+    names = sorted(each.tags.get("Name", "") for each in world.ec2.existing())
+    assert names == sorted(f"app-tier-instance-{n}" for n in range(1, 11))
+    calls = len(world.ec2.calls)
+    world.tick()
+    assert len(world.ec2.calls) == calls
+
+
+def test_names_that_two_launches_share_are_parted() -> None:
+    world = World(FleetConfig(max_instances=4), Backlog(20, 0))
+    world.ec2.launch_elsewhere(4, NAMES.worker_tags("app-tier-instance-1"))
+    world.tick()
+    names = {each.tags["Name"] for each in world.ec2.existing()}
+    assert names == {f"app-tier-instance-{n}" for n in range(1, 5)}
+
+
 def test_a_cold_start_forgets_nothing() -> None:
     world = World(FleetConfig(), Backlog(75, 0))
     world.ec2.show = 30
@@ -242,6 +264,17 @@ def test_a_tick_that_took_long_is_not_followed_by_a_hurry() -> None:
     done = run(tick, ticks=4, tick_seconds=lambda: 5, monotonic=lambda: now, sleep=sleep)
     assert done == 4
     assert starts == [0, 7, 12, 17]
+
+
+@pytest.mark.parametrize("show", [0.0, 30.0])
+def test_a_budget_counts_what_ec2_does_not_show_yet(show: float) -> None:
+    """Half an hour is six times the 300 s that an instance runs at least."""
+    world = World(FleetConfig(budget_hours=0.5), Backlog(75, 0))
+    world.ec2.show, world.ec2.boot = show, 100
+    for _ in range(5):
+        world.tick()
+        world.wait(5)
+    assert len(world.ec2.machines) <= 6
 
 
 def test_a_changed_setting_counts_from_the_next_tick() -> None:
