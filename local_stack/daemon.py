@@ -26,6 +26,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
+from gpu_worker.weights import weights_path
 from local_stack.progress import ConsoleProgress, Event, PipeProgress, read_events
 from local_stack.service import PART_VARIABLE, LocalStackError
 from local_stack.settings import ROOT, LocalSettings, write_private
@@ -79,6 +80,14 @@ def up(settings: LocalSettings, environ: Mapping[str, str]) -> int:
         highlight=False,
         soft_wrap=True,
     )
+    weights = weights_path(environ)
+    if not weights.is_file():
+        console.print(
+            f"[yellow]No weights at {weights}:[/] the first worker downloads them (107 MB); "
+            "without a network, put the file there, or no photo is answered.",
+            highlight=False,
+            soft_wrap=True,
+        )
     return 0
 
 
