@@ -129,7 +129,10 @@ def test_from_unknown_to_recognised(
     known = worker_stack.submit(encoded(other, quality=60), JobRequest())
     enroll = worker_stack.submit(
         encoded(astronaut),
-        JobRequest(kind=JobKind.ENROLL, params=JobParams(person_id=enrolment.person_id)),
+        # The very same face is refused unless it is forced.
+        JobRequest(
+            kind=JobKind.ENROLL, params=JobParams(person_id=enrolment.person_id, force=True)
+        ),
     )
     verify = worker_stack.submit(
         encoded(astronaut),
@@ -190,7 +193,9 @@ def test_a_stopped_worker_gives_back_what_it_did_not_begin(
 def test_a_killed_worker_changes_nothing(
     worker_stack: WorkerStack, start_worker: StartWorker, gallery: Gallery
 ) -> None:
-    request = JobRequest(kind=JobKind.ENROLL, params=JobParams(person_name="Eileen Collins"))
+    request = JobRequest(
+        kind=JobKind.ENROLL, params=JobParams(person_name="Eileen Collins", force=True)
+    )
     photo = encoded(public_photo("astronaut"))
     jobs = [worker_stack.submit(photo, request) for _ in range(8)]
     first = start_worker()
