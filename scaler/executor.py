@@ -109,6 +109,9 @@ class Executor:
             if found:
                 tally.launched = found
                 return
+            if not self._in_time():
+                tally.launch_unknown = True
+                return
             answer = self._ec2.create_fleet(**fleet_request(intent, self._names))
         except (BotoCoreError, ClientError) as error:
             what = meaning(error)
@@ -207,7 +210,7 @@ class Executor:
         return tuple(ids)
 
     def _unmark(self, ids: Sequence[str], names: Sequence[str], tally: _Tally) -> None:
-        if not ids:
+        if not ids or not self._in_time():
             return
         try:
             self._ec2.delete_tags(Resources=list(ids), Tags=[{"Key": name} for name in names])

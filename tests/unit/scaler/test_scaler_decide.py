@@ -137,6 +137,12 @@ def test_a_surplus_is_given_up_under_load_when_that_is_set() -> None:
     assert len(step(3, 2, fleet, config, wanted_before).drain) == 2
 
 
+def test_the_last_ready_worker_stays_while_there_is_work_though_others_boot() -> None:
+    config = replace(PLAIN, scale_in=ScaleIn.SURPLUS)
+    fleet = Fleet(ready=instances(1), booting=instances(3, age=10, prefix="b"))
+    assert step(0, 2, fleet, config).drain == ()
+
+
 def test_young_and_held_workers_stay() -> None:
     young = Fleet(ready=[*instances(1), *instances(2, age=100, prefix="young")])
     decision = step(0, fleet=young, state=QUIET)

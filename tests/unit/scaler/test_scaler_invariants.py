@@ -31,10 +31,10 @@ from scaler.model import (
     ScaleIn,
 )
 from scaler.outcome import Outcome, absorb
-from scaler.state import BreakerState, ControllerState
+from scaler.state import BreakerState, ControllerState, LaunchIntent
 from scaler.store import STATE_KEY, LeaseHeldError, StateStore
-from scaler.tick import LAST_START_SECONDS, run
-from tests.unit.scaler.fake_ec2 import client_error, timed_out
+from scaler.tick import LAST_CALL_SECONDS, LAST_START_SECONDS, run
+from tests.unit.scaler.fake_ec2 import FakeEc2, client_error, timed_out
 from tests.unit.scaler.fake_world import NAMES, START, FakeS3, World
 
 # Sequences are long and cheap; no example needs a deadline.
@@ -45,6 +45,8 @@ POOLS = (
     Pool("g5.xlarge", "subnet-b"),
 )
 ERRORS = ("RequestLimitExceeded", "InsufficientInstanceCapacity", "UnauthorizedOperation")
+# Seconds to connect and to be answered, once: the client's of the Lambda function.
+LONGEST_CALL = 7.0
 OPERATIONS = (
     "create_fleet",
     "create_tags",
@@ -69,23 +71,42 @@ class Step:
 
 
 BACKLOGS = st.builds(Backlog, st.integers(0, 120), st.integers(0, 40), st.integers(0, 5))
-STEPS = st.lists(
-    st.builds(
-        Step,
-        wait=st.sampled_from([1.0, 5.0, 5.0, 20.0, 70.0, 400.0]),
-        backlog=st.none() | BACKLOGS | st.just(Backlog(0, 0)),
-        blind=st.sampled_from([False, False, False, True]),
-        cold_start=st.booleans(),
-        fault=st.none()
-        | st.tuples(
-            st.sampled_from(OPERATIONS), st.sampled_from([*ERRORS, "timeout"]), st.booleans()
-        ),
-        deaths=st.sampled_from([0, 0, 0, 1, 5]),
-        elsewhere=st.sampled_from([0, 0, 0, 0, 2]),
-        workers_live=st.booleans(),
-    ),
-    min_size=2,
-    max_size=25,
+STEP = st.builds(
+    Step,
+    wait=st.sampled_from([1.0, 5.0, 5.0, 20.0, 70.0, 400.0]),
+    backlog=st.none() | BACKLOGS | st.just(Backlog(0, 0)),
+    blind=st.sampled_from([False, False, False, True]),
+    cold_start=st.booleans(),
+    fault=st.none()
+    | st.tuples(st.sampled_from(OPERATIONS), st.sampled_from([*ERRORS, "timeout"]), st.booleans()),
+    deaths=st.sampled_from([0, 0, 0, 1, 5]),
+    elsewhere=st.sampled_from([0, 0, 0, 0, 2]),
+    workers_live=st.booleans(),
+)
+
+
+def quiet(wait: float, *, live: bool, waiting: int = 0) -> Step:
+    return Step(wait, Backlog(waiting, 0), False, False, None, 0, 0, live)
+
+
+def lull(waiting: int, confirm: bool, again: int) -> list[Step]:
+    """Return load, then an empty queue for longer than the least run time, then load.
+
+    Claimed workers confirm and are ended, or are rescued because they did not.
+    """
+    return [
+        quiet(5, live=False, waiting=waiting),
+        quiet(70, live=False),
+        quiet(20, live=False),
+        quiet(5, live=confirm),
+        quiet(5, live=confirm, waiting=again),
+        quiet(5, live=False, waiting=again),
+    ]
+
+
+LULLS = st.builds(lull, st.integers(1, 60), st.booleans(), st.integers(1, 60))
+STEPS = st.lists(STEP.map(lambda step: [step]) | LULLS, min_size=2, max_size=18).map(
+    lambda parts: [step for part in parts for step in part]
 )
 CONFIGS = st.builds(
     lambda least, more, rule, scale_in, markets, warm: FleetConfig(
@@ -111,6 +132,7 @@ HABITS = st.fixed_dictionaries(
         "boot": st.sampled_from([0.0, 40.0, 10_000.0]),
         "show": st.sampled_from([0.0, 12.0, 30.0]),
         "end": st.sampled_from([0.0, 30.0]),
+        "stopped": st.integers(0, 3),
     }
 )
 CAPACITY = st.dictionaries(
@@ -127,9 +149,13 @@ def world_of(
     config: FleetConfig, habits: dict[str, float], capacity: dict[Any, int] | None = None
 ) -> World:
     world = World(config)
-    for name, value in habits.items():
-        setattr(world.ec2, name, value)
+    for name in habits.keys() - {"stopped"}:
+        setattr(world.ec2, name, habits[name])
     world.ec2.capacity = dict(capacity or {})
+    for number in range(int(habits.get("stopped", 0))):
+        pool = POOLS[number]
+        where = ("on-demand", pool.instance_type, pool.subnet)
+        world.ec2.has_stopped(1, NAMES.worker_tags(f"app-tier-instance-{number + 1}"), where)
     return world
 
 
@@ -238,9 +264,15 @@ def group(prefix: str, number: int, **more: Any) -> tuple[Instance, ...]:
 
 
 @sequences
-@given(CONFIGS, BACKLOGS, INSTANCES, INSTANCES, INSTANCES, INSTANCES)
+@given(CONFIGS, BACKLOGS, INSTANCES, INSTANCES, INSTANCES, INSTANCES, INSTANCES)
 def test_invariant_04_draining_instances_count_towards_the_maximum_not_as_capacity(
-    config: FleetConfig, backlog: Backlog, ready: int, booting: int, draining: int, leaving: int
+    config: FleetConfig,
+    backlog: Backlog,
+    ready: int,
+    booting: int,
+    draining: int,
+    leaving: int,
+    unseen: int,
 ) -> None:
     config = replace(config, boot_deadline=1e6)
     fleet = Fleet(
@@ -249,9 +281,10 @@ def test_invariant_04_draining_instances_count_towards_the_maximum_not_as_capaci
         draining=group("drain", draining, drained=True, drain_until=START + 100),
         leaving=leaving,
     )
-    decision = decide(Observation(backlog, fleet, ControllerState(), START), config, START)
-    assert decision.capacity == ready + booting
-    existing = ready + booting + draining + leaving
+    state = ControllerState(launched={f"unseen-{n}": START - 3 for n in range(unseen)})
+    decision = decide(Observation(backlog, fleet, state, START), config, START)
+    assert decision.capacity == ready + booting + unseen
+    existing = ready + booting + draining + leaving + unseen
     assert decision.launches <= max(0, config.max_instances - existing)
     assert not decision.rescue  # they confirmed: their workers have ended
 
@@ -267,9 +300,16 @@ def test_invariant_05_exactly_one_party_ends_each_instance(
         tags = {each.instance_id: dict(each.tags) for each in world.ec2.existing()}
         record = world.tick()
         for instance_id in (*record.decision.terminate, *record.decision.stop):
-            # Nobody is ended who did not confirm, or was found dead twice.
+            # Nobody is ended who did not confirm under a valid claim, or was found dead twice.
             marks = tags[instance_id]
-            assert TAG_DRAINED in marks or TAG_ORPHAN in marks
+            confirmed = TAG_DRAINED in marks
+            claimed = float(marks.get(TAG_DRAIN, 0)) > world.now
+            if TAG_ORPHAN in marks:
+                looked = world.now - float(marks[TAG_ORPHAN])
+                assert confirmed or looked >= config.orphan_recheck
+            else:
+                assert confirmed
+                assert claimed
     for machine in world.ec2.machines.values():
         enders = world.ec2.ended_by.get(machine.instance_id, [])
         starts = sum(
@@ -349,6 +389,11 @@ def test_invariant_08_a_pool_in_cool_off_is_not_asked_before_its_time(
         calls, refusals = len(world.ec2.calls), len(world.ec2.refused)
         world.tick()
         for name, asked in world.ec2.calls[calls:]:
+            if name == "start_instances":
+                (machine,) = (world.ec2.machines[each] for each in asked["InstanceIds"])
+                pool = (machine.market, machine.instance_type, machine.subnet)
+                until = last_refusal.get(pool, 0) + config.cool_off_seconds
+                assert pool not in last_refusal or world.now >= until
             if name != "create_fleet":
                 continue
             market = asked["TargetCapacitySpecification"]["DefaultTargetCapacityType"]
@@ -439,6 +484,52 @@ def test_invariant_10_the_last_tick_starts_well_before_the_next_invocation(
     assert starts[-1] <= LAST_START_SECONDS
 
 
+@given(
+    st.floats(0, LAST_START_SECONDS + 9),
+    st.lists(st.floats(0, LONGEST_CALL), min_size=20, max_size=20),
+)
+def test_invariant_10_no_call_to_ec2_reaches_the_next_invocation(
+    begins: float, lengths: list[float]
+) -> None:
+    now = START + begins
+    waiting = iter(lengths)
+
+    class Slow:
+        def __init__(self, ec2: FakeEc2) -> None:
+            self._ec2 = ec2
+
+        def __getattr__(self, name: str) -> Any:
+            def call(*args: Any, **more: Any) -> Any:
+                nonlocal now
+                assert now < START + LAST_CALL_SECONDS
+                now += next(waiting)
+                assert now <= START + 60
+                return getattr(self._ec2, name)(*args, **more)
+
+            return call
+
+    ec2 = FakeEc2(clock=lambda: now)
+    ec2.launch_elsewhere(6, NAMES.worker_tags(""))
+    ids = [(each,) for each in ec2.machines]
+    decision = Decision(
+        9,
+        ControllerState(),
+        launch=LaunchIntent("token", 3, "on-demand", POOLS, START - 5),
+        rescue=ids[0],
+        cleared=ids[0],
+        start=ids[1],
+        drain=ids[2],
+        suspect=ids[3],
+        keep=ids[4],
+        terminate=ids[5],
+        stop=ids[2],
+    )
+    executor = Executor(
+        cast(Any, Slow(ec2)), NAMES, in_time=lambda: now - START < LAST_CALL_SECONDS
+    )
+    executor.carry_out(decision, Fleet(), FleetConfig(), now)
+
+
 @sequences
 @given(
     CONFIGS,
@@ -456,7 +547,7 @@ def test_invariant_11_work_in_flight_never_goes_to_zero_workers(
     booting: int,
     budget: float | None,
 ) -> None:
-    config = replace(config, budget_hours=budget, scale_in_window=0)
+    config = replace(config, budget_hours=budget, scale_in_window=0, boot_deadline=1e6)
     day = int(START // 86_400)
     state = ControllerState()
     state = replace(state, usage=replace(state.usage, day=day, instance_seconds=3600))
@@ -496,6 +587,18 @@ def test_invariant_12_a_boot_timeout_counts_for_the_breaker_an_unseen_launch_doe
     assert record.state.breaker.failures == number
     assert record.state.breaker.state is BreakerState.OPEN
     assert record.state.usage.boot_failures == number
+
+
+@pytest.mark.parametrize("confirm", [True, False])
+def test_a_lull_passes_through_claim_and_end_or_rescue(confirm: bool) -> None:
+    world = World(FleetConfig(min_runtime=60))
+    made: list[Decision] = []
+    for step in lull(25, confirm, 25):
+        happen(world, step)
+        made.append(world.tick().decision)
+    assert sum(len(each.drain) for each in made) == 5
+    assert sum(len(each.terminate) for each in made) == (5 if confirm else 0)
+    assert sum(len(each.rescue) for each in made) == (0 if confirm else 5)
 
 
 def test_the_tags_that_the_sequences_rely_on_are_written() -> None:
