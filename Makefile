@@ -2,8 +2,9 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 export PYTHONPATH := $(CURDIR)
-# Converted networks stay in the project's folder, whichever command makes them.
+# Caches stay in the project's folder, whichever command makes them.
 export WORKER_CACHE ?= $(CURDIR)/.local/networks
+export MPLCONFIGDIR ?= $(CURDIR)/.local/matplotlib
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test up down status bench accuracy lint fmt docs clean install-demo install-dev
