@@ -1,4 +1,4 @@
-"""How many workers are wanted, before any limit: two rules, nothing but arithmetic.
+"""How many workers are wanted, before any limit; `flow` is in `scaler.flow`.
 
 `given`, the default: one worker for each five messages, waiting or in flight.
 
