@@ -23,7 +23,6 @@ def allowance(
     The maximum counts everything that exists: draining and leaving instances, and those
     of every other launcher that carry the stack's tags.
     """
-    reasons: list[Reason] = []
     room = config.max_instances - fleet.existing - unseen
     limits = [(max(0, room), Reason.HELD_TO_MAXIMUM)]
     limits.append((config.launch_batch, Reason.HELD_TO_LAUNCH_BATCH))
@@ -37,12 +36,9 @@ def allowance(
         limits.append((0, Reason.BACKING_OFF))
     if now - state.scaled_out_at < config.scale_out_cooldown:
         limits.append((0, Reason.SCALE_OUT_COOLDOWN))
-    allowed = short
-    for limit, reason in limits:
-        if limit < allowed:
-            allowed = limit
-            reasons.append(reason)
-    return allowed, reasons
+    # Each limit that holds is named, also where another one holds more.
+    reasons = [reason for limit, reason in limits if limit < short]
+    return min(short, *(limit for limit, _ in limits)), reasons
 
 
 def intent(

@@ -72,6 +72,8 @@ class Reason(StrEnum):
     SCALE_IN_COOLDOWN = "scale_in_cooldown"
     STILL_WORKING = "still_working"
     NOT_YET_QUIET = "not_yet_quiet"
+    SCALE_IN_WINDOW = "scale_in_window"
+    LAST_WORKER_KEPT = "last_worker_kept"
     YOUNGER_THAN_MIN_RUNTIME = "younger_than_min_runtime"
     HELD_BY_TAG = "held_by_tag"
     CAPACITY_WAS_LOST = "capacity_was_lost"

@@ -22,6 +22,7 @@ def drains(
     holds none. While there is work, one worker is never claimed.
     """
     spent = budget_spent(state, config)
+    clamps: list[Reason] = []
     if not spent:
         prevented = _prevented(state, backlog, config, now)
         if prevented is not None:
@@ -29,7 +30,10 @@ def drains(
         if backlog.total:
             # What was wanted a moment ago may be wanted again.
             capacity = len(fleet.ready) + len(fleet.booting) + len(state.launched)
-            surplus = min(surplus, capacity - state.wants[0][1])
+            recent = capacity - state.wants[0][1]
+            if recent < surplus:
+                clamps.append(Reason.SCALE_IN_WINDOW)
+            surplus = min(surplus, recent)
     reasons: list[Reason] = []
     free: list[Instance] = []
     for each in fleet.ready:
@@ -38,9 +42,11 @@ def drains(
         elif spent or now - each.launched_at >= config.min_runtime:
             free.append(each)
     most = len(fleet.ready) - (1 if backlog.total else 0)
+    if most < surplus and backlog.total and fleet.ready:
+        clamps.append(Reason.LAST_WORKER_KEPT)
     surplus = min(surplus, most)
     if surplus <= 0:
-        return (), []
+        return (), clamps
     chosen = heapq.nsmallest(
         surplus,
         free,
@@ -55,7 +61,7 @@ def drains(
         reasons = [Reason.YOUNGER_THAN_MIN_RUNTIME]
     elif len(chosen) == surplus:
         reasons = []
-    return tuple(each.instance_id for each in chosen), reasons
+    return tuple(each.instance_id for each in chosen), clamps + reasons
 
 
 def keepers(

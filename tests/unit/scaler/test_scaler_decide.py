@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from scaler.decide import decide
+from scaler.flow import flow_rule
 from scaler.model import (
     Backlog,
     Decision,
@@ -135,6 +136,30 @@ def test_a_surplus_is_given_up_under_load_when_that_is_set() -> None:
     assert len(step(3, 2, fleet, config).drain) == 8
     wanted_before = ControllerState(level=5, wants=((NOW - 60, 7),))
     assert len(step(3, 2, fleet, config, wanted_before).drain) == 2
+
+
+def test_each_limit_of_a_launch_is_named() -> None:
+    config = replace(PLAIN, max_instances=8, launch_batch=5, scale_out_cooldown=60)
+    state = ControllerState(level=200, scaled_out_at=NOW - 9, backoff_until=NOW + 9)
+    decision = step(200, fleet=Fleet(leaving=6), config=config, state=state)
+    assert decision.launch is None
+    assert decision.reasons == (
+        Reason.HELD_TO_MAXIMUM,  # of what is desired
+        Reason.HELD_TO_MAXIMUM,  # of what may exist
+        Reason.HELD_TO_LAUNCH_BATCH,
+        Reason.BACKING_OFF,
+        Reason.SCALE_OUT_COOLDOWN,
+    )
+
+
+def test_what_keeps_a_surplus_is_named() -> None:
+    config = replace(PLAIN, scale_in=ScaleIn.SURPLUS)
+    wanted = ControllerState(level=5, wants=((NOW - 60, 9),))
+    held = step(3, 2, Fleet(ready=instances(9)), config, wanted)
+    assert (held.drain, held.reasons) == ((), (Reason.SCALE_IN_WINDOW,))
+    booting = instances(3, age=10, prefix="b")
+    last = step(0, 2, Fleet(ready=instances(1), booting=booting), config)
+    assert (last.drain, last.reasons) == ((), (Reason.LAST_WORKER_KEPT,))
 
 
 def test_the_last_ready_worker_stays_while_there_is_work_though_others_boot() -> None:
@@ -367,6 +392,25 @@ def test_messages_that_waited_leave_less_time() -> None:
 def test_measured_boot_and_throughput_replace_the_first_guesses() -> None:
     state = ControllerState(level=100, boot_seconds=52, throughput=0.5)
     assert step(100, config=LATENCY, state=state).wanted == 4  # 100 / (0.5 * (102 - 52))
+
+
+@pytest.mark.parametrize(
+    ("visible", "load", "wanted"), [(240, 2.0, 14), (110, 2.0, 6), (40, 2.0, 2), (0, 0.5, 1)]
+)
+def test_the_flow_keeps_the_load_and_is_soon_through_with_a_burst(
+    visible: int, load: float, wanted: int
+) -> None:
+    """One message a second each, 2 ready, a target of 120 s, 2 in flight.
+
+    240 s of work: 2 + 240 / 120 + (240 - 40) / 20 = 14. 110 s: 6.4, and as 0.8 of a
+    worker may be missing, 6. 40 s: 2.3, so the two are enough. Of two that only half a
+    worker's load needs, one is left.
+    """
+    config = replace(LATENCY, rule=Rule.FLOW)
+    state = ControllerState(load=load, level=visible)
+    fleet = Fleet(ready=instances(2))
+    found, _ = flow_rule(Backlog(visible, 2), fleet, 0, state, None, config, NOW)
+    assert found == wanted
 
 
 def test_a_target_below_the_boot_time_is_said_and_met_as_well_as_can_be() -> None:
