@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PHOTOS = 75
 MOST = 15
 SECONDS = 240
+FEW = 3
 LIVE = ["pending", "running", "shutting-down", "stopping"]
 
 pytestmark = [pytest.mark.weights, pytest.mark.timeout(600)]
@@ -70,6 +71,7 @@ class Watch:
     ----------
     most : the most instances that existed at one time.
     seen : every instance id.
+    whole : it looked until the end; an error would have ended it before.
     """
 
     ec2: "EC2Client"
@@ -78,6 +80,7 @@ class Watch:
     seen: set[str] = field(default_factory=set)
     now: set[str] = field(default_factory=set)
     looks: int = 0
+    whole: bool = False
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> "Watch":
@@ -105,6 +108,7 @@ class Watch:
             self.seen |= self.now
             self.most = max(self.most, len(self.now))
             self.looks += 1
+        self.whole = True
 
 
 def small_photos() -> list[Photo]:
@@ -169,7 +173,23 @@ def test_a_burst_launches_fifteen_survives_a_massacre_and_ends_with_none(stack: 
             found = workers(stack)
             return found if len(found) == MOST else None
 
+        def under_way() -> tuple[int, int] | None:
+            counts = sqs.get_queue_attributes(
+                QueueUrl=queue,
+                AttributeNames=[
+                    "ApproximateNumberOfMessages",
+                    "ApproximateNumberOfMessagesNotVisible",
+                ],
+            )["Attributes"]
+            held = int(counts["ApproximateNumberOfMessagesNotVisible"])
+            ended = PHOTOS - int(counts["ApproximateNumberOfMessages"]) - held
+            return (ended, held) if ended > 0 and held >= FEW else None
+
         alive = eventually(all_work, "fifteen workers run", 60)
+        # In the middle: some photos are done, and some are in workers' hands.
+        done, in_flight = eventually(under_way, "the work is under way", 120)
+        assert 0 < done < PHOTOS
+        assert in_flight >= FEW
         killed = dict(sorted(alive.items())[: MOST // 3])
         for pid in killed.values():
             os.kill(pid, signal.SIGKILL)
@@ -189,6 +209,7 @@ def test_a_burst_launches_fifteen_survives_a_massacre_and_ends_with_none(stack: 
             f"fleet empty after {time.monotonic() - began:.0f} s, {len(watch.seen)} launched"
         )
     sys.stdout.write("; ".join(times) + "\n")
+    assert watch.whole
     assert watch.looks > 20
     assert watch.most == MOST
     # Who replaces the killed, and nobody else.
