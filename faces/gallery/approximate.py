@@ -62,8 +62,9 @@ class DatabaseSearch:
 
     Parameters
     ----------
-    ef_search : how far HNSW looks around; larger finds more and takes longer. At 100,000
-        faces the best match was found by 79 % (40), 94 % (100) and 98 % (200).
+    ef_search : how far HNSW looks around; larger finds more and takes longer. Of 100,000
+        vectors spread evenly over all directions, its hardest case, the nearest was found by
+        44 % (40), 66 % (100) and 84 % (200) (`benchmarks/search.py`).
     clock : monotonic seconds.
     """
 
