@@ -78,8 +78,8 @@ def measure(console: Console, sizes: Sequence[int], hnsw_faces: int) -> Outcome:
         samples={figure.name: (figure.value,) for figure in figures if figure.unit == "ms/face"},
         sample_unit="ms/face",
         notes=(
-            "vectors are made up, evenly spread: HNSW's hardest case; recall is of the best "
-            "match, against exact search",
+            "vectors are made up and evenly spread, which is HNSW's hardest case",
+            "recall is of the best match, against exact search",
         ),
     )
 
