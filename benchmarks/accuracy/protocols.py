@@ -77,9 +77,11 @@ def best_threshold(scores: Floats, same: Mask) -> float:
     )
     best = np.flatnonzero(right == right.max())
     k = int(best[len(best) // 2])
+    if k == len(ranked):
+        # Everything is called different, also what scores as high as a score can.
+        return float(np.nextafter(ranked[-1], np.inf))
     low = ranked[k - 1] if k > 0 else -1.0
-    high = ranked[k] if k < len(ranked) else 1.0
-    return float((low + high) / 2)
+    return float((low + ranked[k]) / 2)
 
 
 def _pair_tar(scores: Floats, same: Mask, rate: float) -> Estimate | None:

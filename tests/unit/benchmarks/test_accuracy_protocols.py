@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.accuracy.dataset import Dataset, Pair
@@ -122,6 +122,7 @@ def test_halves_are_the_same_each_time() -> None:
 
 
 @settings(max_examples=50, deadline=None)
+@example([(1.0, False)])
 @given(st.lists(st.tuples(st.floats(-1, 1, width=32), st.booleans()), min_size=1, max_size=40))
 def test_the_best_threshold_is_best(drawn: list[tuple[float, bool]]) -> None:
     scores = np.array([score for score, _ in drawn])

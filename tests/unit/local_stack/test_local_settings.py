@@ -8,7 +8,7 @@ import pytest
 
 from faces.contracts.settings import SettingsError
 from local_stack.service import LocalStackError
-from local_stack.settings import ROOT, LocalSettings, Secrets, free_ports, write_private
+from local_stack.settings import ROOT, LocalSettings, Secrets, write_private
 
 
 def test_the_defaults_are_those_of_the_design() -> None:
@@ -79,8 +79,9 @@ def test_a_port_in_use_is_named_with_its_setting(tmp_path: Path) -> None:
 
 
 def test_one_port_for_two_parts_is_refused(tmp_path: Path) -> None:
-    port = str(free_ports(1)[0])
-    settings = LocalSettings.load({"EC2_PORT": port, "VALKEY_PORT": port})
+    settings = LocalSettings.ephemeral(tmp_path, {})
+    port = settings.ec2_port
+    settings = settings.model_copy(update={"valkey_port": port})
     with pytest.raises(LocalStackError, match=f"VALKEY_PORT and EC2_PORT are both {port}"):
         settings.require_free_ports()
 
