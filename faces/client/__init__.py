@@ -2,6 +2,7 @@
 
 from faces.client.errors import (
     ApiError,
+    BatchTimeout,
     ClientError,
     ConnectionFailed,
     JobFailed,
@@ -17,6 +18,7 @@ from faces.client.sync import Client
 
 __all__ = [
     "ApiError",
+    "BatchTimeout",
     "Client",
     "ClientError",
     "ConnectionFailed",

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from faces.client.errors import ApiError, UnexpectedAnswer, UploadRefused
 from faces.client.photos import Photo
 from faces.contracts.audit import AuditPage, AuditQuery
+from faces.contracts.batches import BatchCreated, BatchView, NewBatch
 from faces.contracts.collections import (
     Collection,
     CollectionDeleted,
@@ -90,6 +91,17 @@ def get_job(job_id: str, wait: int = 0) -> Call[JobView]:
     """Ask how a job stands; the service waits up to `wait` seconds for its end."""
     query = f"?wait={wait}" if wait else ""
     return Call("GET", f"/v1/jobs/{quote(job_id, safe='')}{query}", _document(JobView))
+
+
+def create_batch(batch: NewBatch) -> Call[BatchCreated]:
+    """Ask for a job and its upload form for each photo; forms that are never used cost nothing."""
+    body = batch.model_dump(mode="json", exclude_defaults=True)
+    return Call("POST", "/v1/batches", _document(BatchCreated), json=body)
+
+
+def get_batch(batch_id: str) -> Call[BatchView]:
+    """Ask how many jobs of a batch stand where."""
+    return Call("GET", f"/v1/batches/{_quoted(batch_id)}", _document(BatchView))
 
 
 def enroll_req_id(collection: str, req_id: str, person: Mapping[str, str]) -> Call[Enrolment]:

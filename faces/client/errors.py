@@ -9,9 +9,11 @@ The tree::
     ├── UnexpectedAnswer       something answered that is not this service
     ├── UploadRefused          S3 refused the photo; carries S3's code and reason
     ├── JobFailed              the job ended without an answer; carries code and sentence
-    └── JobTimeout             the job has not ended in the time given; it may end later
+    ├── JobTimeout             the job has not ended in the time given; it may end later
+    └── BatchTimeout           as much of a batch
 """
 
+from faces.contracts.batches import BatchView
 from faces.contracts.errors import CATALOGUE, ErrorCode, ErrorInfo, Problem
 from faces.contracts.jobs import JobState, JobView
 
@@ -125,6 +127,27 @@ class JobTimeout(ClientError):
         self.view = view
         self.seconds = seconds
         super().__init__(f"job {view.job_id} is still {view.state} after {seconds:.1f} s")
+
+
+class BatchTimeout(ClientError):
+    """Some jobs of a batch have not ended in the time given; they may end later.
+
+    Attributes
+    ----------
+    view : the batch as it was last seen.
+    seconds : how long was waited.
+    """
+
+    retryable = True
+
+    def __init__(self, view: BatchView, seconds: float) -> None:
+        self.view = view
+        self.seconds = seconds
+        left = sum(not job.state.final for job in view.jobs)
+        super().__init__(
+            f"batch {view.batch_id}: {left} of {view.total} jobs have not ended "
+            f"after {seconds:.1f} s"
+        )
 
 
 def _error_of(view: JobView) -> ErrorInfo:

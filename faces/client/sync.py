@@ -3,7 +3,8 @@
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from types import TracebackType
@@ -12,11 +13,12 @@ from typing import Self, TypeVar
 import httpx
 
 from faces.client import calls
-from faces.client.errors import ConnectionFailed, JobFailed, JobTimeout
+from faces.client.errors import BatchTimeout, ConnectionFailed, JobFailed, JobTimeout
 from faces.client.manage import Manager
 from faces.client.photos import Source, load
 from faces.client.polling import PollPolicy
 from faces.client.retry import Failure, RetryPolicy, failure_of_status, parse_retry_after
+from faces.contracts.batches import BatchCreated, BatchPhoto, BatchView, NewBatch
 from faces.contracts.jobs import (
     DEFAULT_COLLECTION,
     JobCreated,
@@ -193,18 +195,71 @@ class Client:
         JobTimeout
             It has not ended after `timeout` seconds.
         """
-        started = self._clock()
-        asked = 0
-        while True:
-            left = max(0.0, timeout - (self._clock() - started))
-            view = self._perform(calls.get_job(job_id, int(min(left, self._poll.wait_seconds))))
-            asked += 1
-            waited = self._clock() - started
-            if view.state.final:
-                return view
-            if waited >= timeout:
-                raise JobTimeout(view, waited)
-            self._sleep(min(self._poll.delay(asked), timeout - waited))
+
+        def look(left: float) -> JobView:
+            return self._perform(calls.get_job(job_id, int(min(left, self._poll.wait_seconds))))
+
+        view, waited = self._ask_until(look, lambda view: view.state.final, timeout)
+        if not view.state.final:
+            raise JobTimeout(view, waited)
+        return view
+
+    def send_batch(
+        self,
+        photos: Iterable[Source],
+        kind: JobKind = JobKind.IDENTIFY,
+        collection: str = DEFAULT_COLLECTION,
+        params: JobParams | None = None,
+        *,
+        callback_url: str | None = None,
+        at_once: int = 8,
+    ) -> BatchCreated:
+        """Ask the same about up to 500 photos in one call, and upload them all.
+
+        Parameters
+        ----------
+        at_once : photos that are uploaded at the same time.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            For no photo or more than 500, or parameters that the kind does not allow.
+        """
+        loaded = [load(photo) for photo in photos]
+        batch = NewBatch(
+            kind=kind,
+            collection=collection,
+            callback_url=callback_url,
+            params=params or JobParams(),
+            photos=tuple(
+                BatchPhoto(file_name=photo.name, content_type=photo.content_type)
+                for photo in loaded
+            ),
+        )
+        created = self._perform(calls.create_batch(batch))
+        with ThreadPoolExecutor(at_once) as pool:
+            for _ in pool.map(self.upload, created.jobs, loaded):
+                pass
+        return created
+
+    def batch(self, batch_id: str) -> BatchView:
+        """Return how many jobs of a batch stand where."""
+        return self._perform(calls.get_batch(batch_id))
+
+    def wait_batch(self, batch_id: str, *, timeout: float = 600.0) -> BatchView:
+        """Ask for a batch until all its jobs have ended, whichever way.
+
+        Raises
+        ------
+        BatchTimeout
+            Some have not ended after `timeout` seconds.
+        """
+        view, waited = self._ask_until(
+            lambda _left: self.batch(batch_id), lambda view: view.finished, timeout
+        )
+        if not view.finished:
+            raise BatchTimeout(view, waited)
+        return view
 
     def enroll_req_id(
         self,
@@ -265,6 +320,25 @@ class Client:
     def health(self) -> dict[str, object]:
         """Return what the service says of itself; raises when it does not answer."""
         return self._perform(calls.health())
+
+    def _ask_until(
+        self, look: Callable[[float], T], ended: Callable[[T], bool], timeout: float
+    ) -> tuple[T, float]:
+        """Look until the end or for `timeout` seconds; return what was seen, and when.
+
+        Parameters
+        ----------
+        look : is told how many seconds are left.
+        """
+        started = self._clock()
+        asked = 0
+        while True:
+            seen = look(max(0.0, timeout - (self._clock() - started)))
+            asked += 1
+            waited = self._clock() - started
+            if ended(seen) or waited >= timeout:
+                return seen, waited
+            self._sleep(min(self._poll.delay(asked), timeout - waited))
 
     def _perform(self, call: calls.Call[T]) -> T:
         """Carry out a call, again where that may help."""

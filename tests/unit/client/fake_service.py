@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
+from faces.contracts.batches import BatchCreated, BatchJob, BatchView
 from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.ids import new_id
 from faces.contracts.jobs import JobCreated, JobState, JobView, UploadForm
@@ -25,6 +26,7 @@ class FakeService:
     ----------
     requests : everything that was received, in order.
     views : what successive polls answer; the last one is repeated.
+    batch : the states of a batch's jobs in successive polls; the last ones are repeated.
     """
 
     def __init__(self) -> None:
@@ -32,6 +34,7 @@ class FakeService:
         self.faults: list[httpx.Response | httpx.TransportError] = []
         self.job_id = new_id()
         self.views = [self.view(JobState.QUEUED), self.view(JobState.SUCCEEDED, faces=True)]
+        self.batch = [[JobState.QUEUED] * 2, [JobState.SUCCEEDED] * 2]
         self.people = [
             Person(person_id=new_id(), name=name, faces=1, created_at=NOW)
             for name in ("Ann", "Bob", "Zoë")
@@ -73,6 +76,13 @@ class FakeService:
         if route == ("GET", f"/v1/jobs/{self.job_id}"):
             view = self.views.pop(0) if len(self.views) > 1 else self.views[0]
             return httpx.Response(200, text=view.model_dump_json())
+        if route == ("POST", "/v1/batches"):
+            jobs = tuple(self._job() for _ in json.loads(request.content)["photos"])
+            created = BatchCreated(batch_id="b", jobs=jobs, poll_url=f"{API}/v1/batches/b")
+            return httpx.Response(201, text=created.model_dump_json())
+        if route == ("GET", "/v1/batches/b"):
+            states = self.batch.pop(0) if len(self.batch) > 1 else self.batch[0]
+            return httpx.Response(200, text=self._batch_view(states).model_dump_json())
         if route == ("POST", "/v1/people"):
             name = json.loads(request.content)["name"]
             enrolment = Enrolment(person_id=new_id(), face_id=new_id(), name=name)
@@ -104,17 +114,28 @@ class FakeService:
                 return httpx.Response(200, text=person.model_dump_json())
         return problem(ErrorCode.UNKNOWN_PERSON)
 
+    @staticmethod
+    def _batch_view(states: list[JobState]) -> BatchView:
+        return BatchView(
+            batch_id="b",
+            total=len(states),
+            counts={state: states.count(state) for state in JobState},
+            finished=all(state.final for state in states),
+            submitted_at=NOW,
+            jobs=tuple(BatchJob(job_id=new_id(), state=state) for state in states),
+        )
+
     def _created(self) -> httpx.Response:
+        return httpx.Response(201, text=self._job().model_dump_json())
+
+    def _job(self) -> JobCreated:
         form = UploadForm(
             url=S3,
             fields={"key": f"uploads/{self.job_id}", "policy": "p"},
             max_bytes=1024,
             expires_at=NOW + timedelta(minutes=15),
         )
-        created = JobCreated(
-            job_id=self.job_id, upload=form, poll_url=f"{API}/v1/jobs/{self.job_id}"
-        )
-        return httpx.Response(201, text=created.model_dump_json())
+        return JobCreated(job_id=self.job_id, upload=form, poll_url=f"{API}/v1/jobs/{self.job_id}")
 
 
 def problem(code: ErrorCode, **headers: str) -> httpx.Response:
