@@ -91,10 +91,15 @@ def delete_job(
     objects: Objects,
     results: Results,
     gallery: "Gallery",
+    actor: str,
 ) -> JobDeleted:
     """Delete photo, result and unknown faces of a job, whether it has ended or not.
 
     Doing it again is harmless. A face that the job enrolled stays: it is the person's.
+
+    Parameters
+    ----------
+    actor : id of the key that asks for it, for the audit log.
 
     Raises
     ------
@@ -105,7 +110,8 @@ def delete_job(
     # The result first: from here on nobody reads what is deleted after it.
     results.delete(job_id, JobRequest(tenant=tenant))
     objects.delete(settings.names.in_bucket, upload_key(job_id))
-    return JobDeleted(job_id=job_id, unmatched_faces=gallery.forget_unmatched(job_id))
+    forgotten = gallery.forget_job(tenant, job_id, actor=actor)
+    return JobDeleted(job_id=job_id, unmatched_faces=forgotten)
 
 
 def open_state(

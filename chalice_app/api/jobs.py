@@ -89,4 +89,5 @@ def delete_job(call: Call, job_id: str) -> JobDeleted:
         objects=call.context.objects,
         results=call.context.results,
         gallery=call.context.gallery,
+        actor=call.caller.key_id,
     )

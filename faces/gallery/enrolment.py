@@ -79,6 +79,7 @@ def enroll_unmatched(
         """,
         [known_id, face_id, person_id],
     )
+    _note(connection, known_id)
     return Enrolment(person_id=person_id, face_id=face_id, name=name, warnings=warnings)
 
 
@@ -92,12 +93,17 @@ def enroll_face(
     model_tag: str,
     quality: FaceQuality | None,
     guard: Guard | None = None,
-) -> Enrolment:
-    """Add a face, or return what the same job added before.
+) -> tuple[Enrolment, bool]:
+    """Add a face, or return what the same job added before, and whether it is new.
 
     Parameters
     ----------
     vector : in pgvector's text form.
+
+    Raises
+    ------
+    FacesError
+        `unknown_person` also when what the job added was deleted since.
     """
     collection_id = collections.find(connection, tenant, collection)
     connection.execute("SELECT lock_feed()")
@@ -108,7 +114,12 @@ def enroll_face(
     ).fetchone()
     if before:
         person_id, face_id, name = before
-        return Enrolment(person_id=str(person_id), face_id=str(face_id), name=name)
+        known = Enrolment(person_id=str(person_id), face_id=str(face_id), name=name)
+        return known, False
+    if connection.execute("SELECT FROM enrolled_once WHERE enrolled_by = %s", [job_id]).rowcount:
+        raise FacesError(
+            ErrorCode.UNKNOWN_PERSON, "The face that this job enrolled was deleted meanwhile."
+        )
     warnings: tuple[ErrorCode, ...] = ()
     if guard is not None:
         warnings = _check(connection, collection_id, vector, model_tag, person, guard)
@@ -129,7 +140,12 @@ def enroll_face(
             quality.model_dump_json() if quality else None,
         ],
     )
-    return Enrolment(person_id=person_id, face_id=face_id, name=name, warnings=warnings)
+    _note(connection, job_id)
+    return Enrolment(person_id=person_id, face_id=face_id, name=name, warnings=warnings), True
+
+
+def _note(connection: Connection, enrolled_by: str) -> None:
+    connection.execute("INSERT INTO enrolled_once (enrolled_by) VALUES (%s)", [enrolled_by])
 
 
 def poor_face(reasons: Sequence[str]) -> FacesError:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from faces.contracts.collections import Retention
 from faces.contracts.results import Candidate, Enrolment, FaceQuality
-from faces.gallery import collections, enrolment, holding, maintenance, repeats
+from faces.gallery import audit, collections, enrolment, holding, maintenance, repeats
 from faces.gallery.audit import SYSTEM
 from faces.gallery.directory import Directory
 from faces.gallery.directory import utc_now as utc_now
@@ -59,7 +59,8 @@ class Gallery(Directory):
         Raises
         ------
         FacesError
-            `unknown_person`, `duplicate_person`; what the guard refuses.
+            `unknown_person`, also when what the job enrolled was deleted since;
+            `duplicate_person`; what the guard refuses.
         ValueError
             When the embedding is not what it should be.
         """
@@ -67,10 +68,11 @@ class Gallery(Directory):
 
         vector = encode(embedding)
         with self._transaction() as connection:
-            done = enrolment.enroll_face(
+            done, new = enrolment.enroll_face(
                 connection, job_id, tenant, collection, person, vector, model_tag, quality, guard
             )
-            self._enrolled(connection, tenant, collection, actor, done)
+            if new:
+                self._enrolled(connection, tenant, collection, actor, done)
         return done
 
     def remember_unmatched(self, faces: Sequence["UnmatchedFace"]) -> None:
@@ -110,10 +112,14 @@ class Gallery(Directory):
         with self._connections() as connection:
             return repeats.renew_unmatched(connection, renewed, job_id, expires_at, self._clock())
 
-    def forget_unmatched(self, job_id: str) -> int:
+    def forget_job(self, tenant: str, job_id: str, *, actor: str = SYSTEM) -> int:
         """Delete the unknown faces of a job's photo and return how many."""
-        with self._connections() as connection:
-            return repeats.forget_unmatched(connection, job_id)
+        with self._transaction() as connection:
+            forgotten = repeats.forget_unmatched(connection, job_id)
+            counts = {"unmatched_faces": forgotten}
+            entry = audit.Entry(tenant, actor, "job.delete", None, job_id, counts)
+            audit.record(connection, entry, self._clock())
+        return forgotten
 
     def unmatched_embedding(
         self, tenant: str, collection: str, req_id: str, model_tag: str

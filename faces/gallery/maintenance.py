@@ -8,11 +8,14 @@ from faces.gallery.records import Purged
 
 # A worker follows the feed before each batch; one that was away for longer loads anew.
 FEED_KEPT = timedelta(days=1)
+# SQS keeps a message for 14 days at most.
+ENROLLED_KEPT = timedelta(days=15)
 
 
 def purge_expired(connection: Connection, now: datetime) -> Purged:
     """Delete expired unknown faces and old rows of the feed; runs in a transaction."""
     unmatched = connection.execute("DELETE FROM unmatched_faces WHERE expires_at <= %s", [now])
+    connection.execute("DELETE FROM enrolled_once WHERE enrolled_at < %s", [now - ENROLLED_KEPT])
     connection.execute("SELECT lock_feed()")
     changes = connection.execute(
         "DELETE FROM changes WHERE changed_at < %s RETURNING position", [now - FEED_KEPT]

@@ -60,7 +60,7 @@ def renew_unmatched(
             FROM unmatched_faces
             JOIN unnest(%(old)s::uuid[], %(new)s::uuid[]) AS pairs (old_id, new_id)
                 ON req_id = old_id
-            WHERE NOT EXISTS (SELECT FROM faces WHERE enrolled_by = new_id)
+            WHERE NOT EXISTS (SELECT FROM enrolled_once WHERE enrolled_by = new_id)
             ON CONFLICT (req_id) DO NOTHING
             """,
             {

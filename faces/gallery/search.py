@@ -24,7 +24,7 @@ def remember_unmatched(connection: Connection, faces: Sequence[UnmatchedFace]) -
             SELECT %(req_id)s, %(collection_id)s, %(job_id)s, %(embedding)s, %(model_tag)s,
                    %(box)s, %(quality)s, %(threshold)s, %(expires_at)s
             -- A message that comes again must not bring back what was enrolled meanwhile.
-            WHERE NOT EXISTS (SELECT FROM faces WHERE enrolled_by = %(req_id)s)
+            WHERE NOT EXISTS (SELECT FROM enrolled_once WHERE enrolled_by = %(req_id)s)
             ON CONFLICT (req_id) DO NOTHING
             """,
             [

@@ -96,7 +96,7 @@ def test_an_unknown_face_gets_a_second_id(gallery: Gallery) -> None:
     assert gallery.search(**HERE, embedding=vector(1), k=1, model_tag=MODEL)[0].person_id == (
         enrolled.person_id
     )
-    assert gallery.forget_unmatched(known.job_id) == 1
+    assert gallery.forget_job("default", known.job_id) == 1
 
 
 def test_what_is_no_longer_kept_gets_none(gallery: Gallery) -> None:
@@ -105,5 +105,5 @@ def test_what_is_no_longer_kept_gets_none(gallery: Gallery) -> None:
     renewed = {here.req_id: new_id(), expired.req_id: new_id()}
     job = new_id()
     assert not gallery.renew_unmatched(renewed, job_id=job, expires_at=LATER)
-    assert gallery.forget_unmatched(job) == 0, "not even the one that is there"
-    assert gallery.forget_unmatched(here.job_id) == 1
+    assert gallery.forget_job("default", job) == 0, "not even the one that is there"
+    assert gallery.forget_job("default", here.job_id) == 1

@@ -111,10 +111,10 @@ class Gallery:
     """The gallery's part in deleting a job."""
 
     def __init__(self) -> None:
-        self.forgotten: list[str] = []
+        self.forgotten: list[tuple[str, str, str]] = []
 
-    def forget_unmatched(self, job_id: str) -> int:
-        self.forgotten.append(job_id)
+    def forget_job(self, tenant: str, job_id: str, *, actor: str) -> int:
+        self.forgotten.append((tenant, job_id, actor))
         return 2
 
 
@@ -163,7 +163,7 @@ def test_a_deleted_job_leaves_nothing(context: FakeContext) -> None:
     assert answer.json == {"job_id": job_id, "unmatched_faces": 2}
     assert context.objects.head(names.in_bucket, upload_key(job_id)) is None
     assert not context.cache.answers
-    assert context.gallery.forgotten == [job_id]
+    assert context.gallery.forgotten == [("default", job_id, "root")]
     for store in (
         context.objects.stored[names.out_bucket, result_key(job_id)][0],
         context.cache.results[job_id],
