@@ -10,8 +10,8 @@ at the photo again.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from typing import Protocol
 
@@ -41,6 +41,8 @@ class RepeatGallery(Protocol):
     def holding(
         self, faces: Collection[str], /
     ) -> AbstractContextManager[dict[str, tuple[str, str]]]: ...
+
+    def holding_person(self, person_id: str, /) -> AbstractContextManager[bool]: ...
 
 
 class Repeats:
@@ -116,15 +118,23 @@ class Repeats:
         Whom it names is held meanwhile, as a worker does it: a deletion that begins now is
         answered after this result is out.
         """
+        with self._held(result) as unchanged:
+            if unchanged:
+                self._results.end(result, request)
+            return unchanged
+
+    @contextmanager
+    def _held(self, result: JobResult) -> Iterator[bool]:
+        """Hold whom a result speaks of; hand out whether all is still as it says."""
         named = {one.face_id: (one.person_id, one.name) for one in result.named}
-        if not named:
-            self._results.end(result, request)
-            return True
-        with self._gallery().holding(named) as owners:
-            if owners != named:
-                return False
-            self._results.end(result, request)
-            return True
+        if result.claimed is not None:
+            with self._gallery().holding_person(result.claimed) as there:
+                yield there
+        elif named:
+            with self._gallery().holding(named) as owners:
+                yield owners == named
+        else:
+            yield True
 
     def _version(self, request: JobRequest) -> str:
         if request.kind is JobKind.DETECT:

@@ -3,7 +3,8 @@
 A worker follows the gallery before it compares, but publishes a moment later; between the
 two a person may be deleted. So what a result names is looked up once more and held in the
 database while the result is written: a deletion that comes first is seen, one that comes
-later waits until the result is out, and is answered after it.
+later waits until the result is out, and is answered after it. A comparison with a person
+who is gone has no answer, so it fails as it would have if the person had gone before.
 """
 
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
+from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.results import Candidate, DetectedFace, JobResult
 from gpu_worker.publish import ResultStore
 
@@ -23,6 +25,9 @@ class Holder(Protocol):
 
     def holding(self, faces: set[str], /) -> AbstractContextManager[Owners]:
         """Keep faces and their people; hand out id and name of the person by face."""
+
+    def holding_person(self, person_id: str, /) -> AbstractContextManager[bool]:
+        """Keep a person; hand out whether the person is there."""
 
 
 class FencedResults:
@@ -51,6 +56,10 @@ class FencedResults:
         TransientError
             When the database or the store is away.
         """
+        claimed = result.claimed
+        if claimed is not None:
+            with self._holder().holding_person(claimed) as there:
+                return self._results.store(result if there else without_person(result))
         named = faces_named(result)
         if not named:
             return self._results.store(result)
@@ -67,6 +76,12 @@ class FencedResults:
 def faces_named(result: JobResult) -> set[str]:
     """Return the ids of all enrolled faces that a result speaks of."""
     return {one.face_id for one in result.named}
+
+
+def without_person(result: JobResult) -> JobResult:
+    """Return the result of a comparison with a person who is gone."""
+    error = FacesError(ErrorCode.UNKNOWN_PERSON).info()
+    return result.model_copy(update={"state": "failed", "error": error, "verification": None})
 
 
 def corrected(result: JobResult, owners: Owners) -> JobResult:

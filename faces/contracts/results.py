@@ -170,6 +170,7 @@ class Verification(StoredDocument):
 
     Attributes
     ----------
+    person_id : whom the face was compared with; None where it was an unknown face.
     similarity : cosine similarity in [-1, 1].
     probability : that it is the same person, where both were as likely before; None in
         older results.
@@ -178,6 +179,7 @@ class Verification(StoredDocument):
     """
 
     same_person: bool
+    person_id: str | None = None
     similarity: float
     probability: float | None = None
     threshold: float
@@ -249,3 +251,8 @@ class JobResult(StoredDocument):
         return [
             one for face in self.faces for one in (face.match, *face.candidates) if one is not None
         ]
+
+    @property
+    def claimed(self) -> str | None:
+        """The person of the gallery with whom the photo's face was compared, if any."""
+        return None if self.verification is None else self.verification.person_id

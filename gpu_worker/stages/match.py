@@ -207,9 +207,10 @@ class Match:
     def _verify(self, task: Task) -> None:
         claimed = self._claimed(task.request)
         similarity = float(np.max(claimed @ task.vectors[0]))
+        params = task.request.params
         task.verification = self.decisions.verify(
-            similarity, task.request.params.false_accept_rate, len(claimed)
-        )
+            similarity, params.false_accept_rate, len(claimed)
+        ).model_copy(update={"person_id": params.person_id})
 
     def _making_collection(
         self, tenant: str, collection: str, write: Callable[[], _Stored]

@@ -21,6 +21,7 @@ from faces.contracts.results import (
     Match,
     Point,
     Pose,
+    Verification,
 )
 from tests.unit.chalice_app.fakes import (
     NOW,
@@ -67,6 +68,10 @@ class Gallery:
         owner = (KNOWN.match.person_id, KNOWN.match.name)
         yield {face: owner for face in faces if face not in self.gone}
 
+    @contextmanager
+    def holding_person(self, person_id: str) -> Iterator[bool]:
+        yield person_id not in self.gone
+
     def collection_version(self, tenant: str, collection: str) -> str:
         if self.away:
             raise TransientError
@@ -96,7 +101,12 @@ def take_in(context: FakeContext, request: JobRequest | None = None, data: bytes
     return job_id
 
 
-def work_on(context: FakeContext, job_id: str, *faces: DetectedFace) -> None:
+def work_on(
+    context: FakeContext,
+    job_id: str,
+    *faces: DetectedFace,
+    verification: Verification | None = None,
+) -> None:
     """Do what a worker does at the end: keep the answer."""
     result = JobResult(
         job_id=job_id,
@@ -106,6 +116,7 @@ def work_on(context: FakeContext, job_id: str, *faces: DetectedFace) -> None:
         file_name="first.jpg",
         state="succeeded",
         faces=faces,
+        verification=verification,
         timings_ms={"detect": 1.0},
         worker_id="i-1",
         code_version="1",
@@ -269,3 +280,17 @@ def test_who_is_deleted_at_the_last_moment_is_not_named(context: FakeContext) ->
     again = take_in(context)
     assert context.results.read(again) is None
     assert len(context.queues.on(context.settings.names.req_queue)) == 2
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_comparison_is_repeated_only_while_the_person_is_there(
+    context: FakeContext, deleted: bool
+) -> None:
+    person = new_id()
+    request = JobRequest(kind=JobKind.VERIFY, params=JobParams(person_id=person))
+    compared = Verification(same_person=True, person_id=person, similarity=0.9, threshold=0.6)
+    work_on(context, take_in(context, request), verification=compared)
+    if deleted:  # after the version was looked at
+        context.gallery.gone = {person}
+    repeated = answer(context, take_in(context, request))
+    assert (repeated is None) is deleted

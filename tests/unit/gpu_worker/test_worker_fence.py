@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+import pytest
+
+from faces.contracts.errors import ErrorCode
 from faces.contracts.results import (
     Box,
     Candidate,
@@ -14,6 +17,7 @@ from faces.contracts.results import (
     Match,
     Point,
     Pose,
+    Verification,
 )
 from gpu_worker.fence import FencedResults, Owners, corrected, faces_named
 from tests.fixtures.worker_fakes import FakeResults
@@ -96,6 +100,12 @@ class FakeHolder:
         yield self.owners
         self.holds = False
 
+    @contextmanager
+    def holding_person(self, person_id: str) -> Iterator[bool]:
+        self.holds = True
+        yield person_id in {owner for owner, _ in self.owners.values()}
+        self.holds = False
+
 
 def test_a_result_is_written_while_what_it_names_is_held() -> None:
     holder = FakeHolder(without("f1"))
@@ -112,3 +122,20 @@ def test_nothing_is_held_for_a_result_that_names_nobody() -> None:
     fenced = FencedResults(inner, lambda: holder)
     fenced.store(result(None))
     assert (holder.held, fenced.stored("j")) == ([], inner.written["j"])
+
+
+@pytest.mark.parametrize("person", ["p1", "gone"])
+def test_a_comparison_with_who_is_gone_has_no_answer(person: str) -> None:
+    compared = Verification(same_person=True, person_id=person, similarity=0.9, threshold=0.6)
+    made = result(None).model_copy(update={"kind": "verify", "verification": compared})
+    holder = FakeHolder(OWNERS)
+    seen: list[bool] = []
+    inner = FakeResults(before_store=lambda: seen.append(holder.holds))
+    stored = FencedResults(inner, lambda: holder).store(made)
+    assert seen == [True]
+    if person == "p1":
+        assert stored is made
+    else:
+        assert (stored.state, stored.verification) == ("failed", None)
+        assert stored.error is not None
+        assert stored.error.code is ErrorCode.UNKNOWN_PERSON
