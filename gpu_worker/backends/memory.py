@@ -1,0 +1,48 @@
+"""Keeps a worker process small; on systems other than Linux it does nothing."""
+
+import ctypes
+import mmap
+from pathlib import Path
+
+_M_MMAP_THRESHOLD = -3  # malloc.h
+_M_ARENA_MAX = -8
+_LARGE_BLOCK_BYTES = 4 << 20
+_ARENAS = 2
+
+_MAPS = Path("/proc/self/maps")
+
+
+def give_large_blocks_back() -> None:
+    """Have glibc return memory of large photos to the system as soon as it is free.
+
+    By itself it raises its limit to 32 MiB and then keeps what is freed: after a photo of
+    12 megapixels a worker stayed 60 MB larger. It also keeps a heap for each thread, up to
+    eight a core; the pipeline has a dozen threads.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
+        libc.mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def forget_mapped(file: Path) -> int:
+    """Take the pages of a file that is mapped read-only out of memory; return their bytes.
+
+    OpenVINO maps a network's weights and keeps the mapping, though it works with a copy in
+    an order of its own: 94 MB of FaceNet that nobody reads again. Who does read them finds
+    them in the file.
+    """
+    if not _MAPS.is_file() or not hasattr(mmap, "MADV_DONTNEED"):
+        return 0
+    libc = ctypes.CDLL(None)
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    forgotten = 0
+    name = str(file.resolve())
+    for line in _MAPS.read_text().splitlines():
+        area, rights, _, _, _, *path = line.split(maxsplit=5)
+        if path != [name] or "w" in rights:
+            continue  # what was written to a private mapping would be lost
+        start, end = (int(each, 16) for each in area.split("-"))
+        if libc.madvise(start, end - start, mmap.MADV_DONTNEED) == 0:
+            forgotten += end - start
+    return forgotten
