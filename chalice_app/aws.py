@@ -91,8 +91,11 @@ class Objects(Protocol):
     def delete_many(self, bucket: str, keys: Sequence[str]) -> None:
         """Delete objects, a thousand a call; harmless where there are none."""
 
-    def listing(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
-        """Yield the objects whose keys start with `prefix`, by key; a thousand a call."""
+    def listing(self, bucket: str, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
+        """Yield the objects whose keys start with `prefix`, by key; a thousand a call.
+
+        With `after` only those whose keys come after it.
+        """
 
 
 class Queues(Protocol):
@@ -221,11 +224,14 @@ class S3Objects:
             if answer.get("Errors"):
                 raise TransientError(f"{len(answer['Errors'])} objects were not deleted")
 
-    def listing(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
-        """Yield the objects whose keys start with `prefix`, by key; a thousand a call."""
+    def listing(self, bucket: str, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
+        """Yield the objects whose keys start with `prefix`, by key; a thousand a call.
+
+        With `after` only those whose keys come after it.
+        """
         with transient_errors():
             pages = self._client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=bucket, Prefix=prefix):
+            for page in pages.paginate(Bucket=bucket, Prefix=prefix, StartAfter=after):
                 for found in page.get("Contents", []):
                     yield ListedObject(found["Key"], found["LastModified"])
 

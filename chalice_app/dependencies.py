@@ -17,6 +17,7 @@ from botocore.config import Config
 
 from chalice_app.aws import Objects, Queues, S3Objects, SqsQueues
 from chalice_app.callback_address import networks
+from chalice_app.operations import Operations
 from chalice_app.repeats import Repeats
 from chalice_app.results import Results
 from chalice_app.webhooks import Webhooks, send_to, webhook_key
@@ -25,6 +26,8 @@ from faces.cache.valkey import make_cache
 from faces.contracts.settings import ApiSettings
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
@@ -62,6 +65,18 @@ class Context:
     @cached_property
     def sqs(self) -> "SQSClient":
         return boto3.client("sqs", region_name=self.settings.region, config=SQS_CLIENT)
+
+    @cached_property
+    def ec2(self) -> "EC2Client":
+        return boto3.client("ec2", region_name=self.settings.region, config=SQS_CLIENT)
+
+    @cached_property
+    def cloudwatch(self) -> "CloudWatchClient":
+        return boto3.client("cloudwatch", region_name=self.settings.region, config=SQS_CLIENT)
+
+    @cached_property
+    def operations(self) -> Operations:
+        return Operations(self.sqs, self.ec2, self.cloudwatch, self.settings.names, self.clock)
 
     @cached_property
     def objects(self) -> Objects:

@@ -50,6 +50,11 @@ def id_time(identifier: str) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, tz=UTC)
 
 
+def first_id(moment: datetime) -> str:
+    """Return the least of all UUIDv7 that are made at `moment` (aware) or later."""
+    return _assemble(round(moment.timestamp() * 1000), 0)
+
+
 def new_job_id(secret: bytes, tenant: str, now: datetime) -> str:
     """Return a new job id for `tenant`, made at `now` (aware)."""
     milliseconds = round(now.timestamp() * 1000)

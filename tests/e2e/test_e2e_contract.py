@@ -108,6 +108,9 @@ def test_every_operation_answers_as_described(
     ask("/v1/keys/{key_id}", f"/v1/keys/{key['key_id']}", "DELETE", 200)
     ask("/v1/audit", "/v1/audit", "GET", 200, collection=name)
 
+    ask("/v1/jobs", "/v1/jobs", "GET", 200, limit=5)
+    ask("/v1/operations", "/v1/operations", "GET", 200, minutes=5)
+
     ask("/v1/webhook-key", "/v1/webhook-key", "GET", 200)
 
     job = ask("/v1/jobs", "/v1/jobs", "POST", 201, {"kind": "detect"})

@@ -80,6 +80,8 @@ def test_listing_and_deleting(store: Store) -> None:
         store.upload(key, b"x")
     listed = list(store.objects.listing(store.bucket, "a/"))
     assert [found.key for found in listed] == ["a/1", "a/2"]
+    later = store.objects.listing(store.bucket, "a/", after="a/1")
+    assert [found.key for found in later] == ["a/2"]
     info = store.objects.head(store.bucket, "a/1")
     assert info is not None
     assert abs((listed[0].last_modified - info.last_modified).total_seconds()) < 1

@@ -171,7 +171,7 @@ def test_unknown_addresses_are_answered_with_a_problem(deployed: Deployed, path:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("GET", "/v1/jobs", "POST"),
+        ("PATCH", "/v1/jobs", "GET, POST"),
         ("PUT", "/v1/people/x", "DELETE, GET, PATCH"),
         ("DELETE", "/", "GET, POST"),
     ],

@@ -126,10 +126,10 @@ class FakeObjects:
         self._check()
         self.stored.pop((bucket, key), None)
 
-    def listing(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
+    def listing(self, bucket: str, prefix: str, *, after: str = "") -> Iterator[ListedObject]:
         self._check()
         for key in self.keys(bucket):
-            if key.startswith(prefix):
+            if key.startswith(prefix) and key > after:
                 yield ListedObject(key, self.stored[bucket, key][1].last_modified)
 
     def _check(self) -> None:
@@ -190,6 +190,7 @@ class FakeContext:
     keys: Any = field(default_factory=lambda: FakeKeys())
     audit: Any = None
     transfer: Any = None
+    operations: Any = None
     database_away: bool = False
     cache: MemoryCache = field(default_factory=MemoryCache)
 

@@ -320,8 +320,8 @@ def test_unknown_addresses(context: FakeContext, method: str, path: str) -> None
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/v1/jobs", "POST"),
-        ("GET", "/v1/jobs", "POST"),
+        ("PUT", "/v1/jobs", "GET, POST"),
+        ("PATCH", "/v1/jobs", "GET, POST"),
         ("POST", f"/v1/jobs/{new_id()}", "DELETE, GET"),
         ("PUT", "/v1/people/x", "DELETE, GET, PATCH"),
         ("DELETE", "/health", "GET"),
