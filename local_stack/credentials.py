@@ -40,10 +40,10 @@ class WorkerCredentials:
         self._clock = clock
         self._made_at: float | None = None
 
-    def renew(self) -> None:
-        """Write new credentials unless those that are there are young."""
+    def renew(self, *, at_once: bool = False) -> None:
+        """Write new credentials unless those that are there are young; at once, even then."""
         now = self._clock()
-        if self._made_at is not None and now - self._made_at < _RENEW_SECONDS:
+        if not at_once and self._made_at is not None and now - self._made_at < _RENEW_SECONDS:
             return
         made = self._make()
         expires = datetime.fromtimestamp(now + _VALID_SECONDS, UTC)

@@ -91,9 +91,17 @@ def emulator_service(
     """
     return EmulatorProcess(
         name="AWS emulator",
-        argv=[str(python), str(ROOT / "local_stack" / "emulator_app.py"), "--port", str(port)],
+        argv=[
+            str(python),
+            "-m",
+            "local_stack.emulation",
+            "--port",
+            str(port),
+            "--folder",
+            str(state_dir),
+        ],
         env=emulator_environment(port, ec2_endpoint, state_dir),
-        cwd=state_dir,
+        cwd=ROOT,
         log=log,
         ready=lambda: _answers(f"{endpoint(port)}/_ministack/ready"),
     )

@@ -1,8 +1,8 @@
 """The front door: one address for clients, before the emulated API Gateway.
 
-A reverse proxy that lets a limited number of requests in at once and queues the rest,
-since each request in flight holds one emulated Lambda process. Bodies are streamed both
-ways, byte for byte. What goes wrong here is answered with a problem document (RFC 9457).
+A reverse proxy that lets a limited number of requests in at once and queues the rest (see
+`admission`). Bodies are streamed both ways, byte for byte. What goes wrong here is
+answered with a problem document (RFC 9457).
 
     python -m local_stack.front_door     # settings: see `FrontDoorSettings`
 """
@@ -11,9 +11,7 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 
 import httpx
@@ -26,6 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.ids import new_id
 from faces.contracts.settings import Settings
+from local_stack.admission import Admission, QueueFull
 from local_stack.service import ChildProcess, answers
 
 log = logging.getLogger(__name__)
@@ -65,55 +64,6 @@ class FrontDoorSettings(Settings):
         alias="FRONT_DOOR_UPSTREAM_SECONDS",
         description="Longest silence of the API, in seconds; API Gateway's own limit is 29",
     )
-
-
-class QueueFull(Exception):
-    """More requests wait than may, or one waited for too long."""
-
-
-@dataclass
-class Admission:
-    """Lets `limit` requests in at once, in the order of their arrival.
-
-    Attributes
-    ----------
-    in_flight, waiting : how many are inside and how many queue.
-    """
-
-    limit: int
-    queue: int
-    queue_seconds: float
-    in_flight: int = 0
-    waiting: int = 0
-    _inside: asyncio.Semaphore = field(init=False)
-
-    def __post_init__(self) -> None:
-        self._inside = asyncio.Semaphore(self.limit)
-
-    @asynccontextmanager
-    async def admitted(self) -> AsyncIterator[None]:
-        """Wait for a place and hold it.
-
-        Raises
-        ------
-        QueueFull
-            When the queue is full or the wait takes longer than `queue_seconds`.
-        """
-        if self._inside.locked() and self.waiting >= self.queue:
-            raise QueueFull
-        self.waiting += 1
-        try:
-            await asyncio.wait_for(self._inside.acquire(), self.queue_seconds)
-        except TimeoutError:
-            raise QueueFull from None
-        finally:
-            self.waiting -= 1
-        self.in_flight += 1
-        try:
-            yield
-        finally:
-            self.in_flight -= 1
-            self._inside.release()
 
 
 def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -196,8 +146,8 @@ class FrontDoor:
 
     async def _answer(self, request: Request, send: Send) -> None:
         try:
-            async with self._admission.admitted():
-                await self._pass_on(request, send)
+            async with self._admission.admitted() as answered:
+                await self._pass_on(request, send, answered)
         except QueueFull:
             busy = FacesError(
                 ErrorCode.UNAVAILABLE, "More requests wait than can be served; try again shortly."
@@ -206,7 +156,7 @@ class FrontDoor:
         except ClientDisconnect:
             log.info("client left while it sent %s %s", request.method, request.url.path)
 
-    async def _pass_on(self, request: Request, send: Send) -> None:
+    async def _pass_on(self, request: Request, send: Send, answered: Callable[[], None]) -> None:
         outgoing = self._client.build_request(
             request.method,
             self._target(request),
@@ -222,6 +172,7 @@ class FrontDoor:
             log.warning("the API cannot be reached: %s", type(error).__name__)
             reply = self._failure(request, 502, "The API cannot be reached; try again shortly.")
         else:
+            answered()
             reply = StreamingResponse(_body_of(incoming), incoming.status_code)
             reply.raw_headers = [
                 (name.lower(), value) for name, value in end_to_end(incoming.headers.raw)

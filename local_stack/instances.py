@@ -223,15 +223,20 @@ class InstanceRunner:
         self._thread = threading.Thread(target=self._run, name="instances", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop to follow the instances; ask all workers to end, then kill what is left."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """Stop to follow the instances; ask all workers to end, then kill what is left.
+
+        Parameters
+        ----------
+        at_once : kill all, since nothing is there that they could finish their work with.
+        """
         self._stopping.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
         for process in self._processes.values():
             process.ask_to_stop()
-        deadline = self._clock() + self._grace_seconds
+        deadline = self._clock() + (0 if at_once else self._grace_seconds)
         while self._clock() < deadline and any(
             process.returncode is None for process in self._processes.values()
         ):

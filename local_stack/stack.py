@@ -63,12 +63,23 @@ class LocalStack:
         self._progress = progress
         self._supervisor = Supervisor(progress)
         self._runner: InstanceRunner | None = None
+        self._front: Part | None = None
+        self._stopping = False
         self._secrets = Secrets.load_or_make(settings.state_dir)
         self._postgres = PostgresService(
             settings.postgres_port,
             settings.state_dir / "postgres",
             self._log("postgres"),
             self._secrets.database_password,
+        )
+        self._aws = (
+            emulator_service(
+                settings.emulator_port,
+                settings.ec2_endpoint_url,
+                settings.state_dir,
+                self._log("emulator"),
+            ),
+            ec2_service(settings.ec2_port, self._log("ec2")),
         )
         self._credentials = WorkerCredentials(
             settings.state_dir, lambda: worker_credentials(settings.endpoint_url, settings.stack)
@@ -139,15 +150,15 @@ class LocalStack:
         A second Ctrl-C does not cut it short: nothing may be left running.
         """
         with deferred_signals():
+            self._stopping = True
             self._stop()
 
     def _stop(self) -> None:
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            with step(self._progress, "stopping the workers"):
-                runner.stop()
+        with step(self._progress, "stopping the workers"):
+            self._stop_workers()
         with step(self._progress, "stopping the services"):
             self._supervisor.stop()
+        self._stop_workers()  # those that a revival may have started meanwhile
         (self.settings.state_dir / "env").unlink(missing_ok=True)
 
     def parts(self) -> list[PartReport]:
@@ -166,25 +177,11 @@ class LocalStack:
         self._supervisor.together(
             self._start_emulator, self._start_ec2, self._start_database, self._start_cache
         )
-        with step(self._progress, "buckets, queues and roles"):
-            deploy_infra(
-                endpoint_url=settings.endpoint_url,
-                ec2_endpoint_url=settings.ec2_endpoint_url,
-                stack=settings.stack,
-                parameters={"WorkerImageId": WORKER_IMAGE},
-            )
-        with step(self._progress, "chalice deploy") as say:
-            api = deploy_app(
-                endpoint_url=settings.endpoint_url,
-                stack=settings.stack,
-                stage=STAGE,
-                state_dir=settings.state_dir,
-                environment=self._lambda_environment(),
-                say=say,
-            )
+        api = self._deploy()
         self._scale_now()
         self._start_workers()
-        self._supervisor.start(Part(self._front_door(api), settings.front_door_port, True))
+        self._front = Part(self._front_door(api), settings.front_door_port)
+        self._supervisor.start(self._front)
         with step(self._progress, "first answer of the API"):
             self._require_answer()
         self._supervisor.watch(self._credentials.renew)
@@ -196,23 +193,62 @@ class LocalStack:
             ),
         )
 
-    def _start_emulator(self) -> None:
+    def _revive_aws(self) -> None:
+        """Make the emulated AWS anew around what is left of it: photos, results, gallery.
+
+        A dead emulator took queues, functions and roles with it, and the workers' sessions.
+        The deployment puts every photo without a result on its way again.
+        """
+        self._stop_workers(at_once=True)
+        for service in self._aws:
+            service.stop()
+        for service in self._aws:
+            service.start()
+        api = self._deploy()
+        self._credentials.renew(at_once=True)
+        self._scale_now()
+        assert self._front is not None
+        self._front.service.stop()
+        self._front.service = self._front_door(api)
+        self._front.service.start()
+        if not self._stopping:
+            self._start_workers()
+
+    def _stop_workers(self, *, at_once: bool = False) -> None:
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            runner.stop(at_once=at_once)
+
+    def _deploy(self) -> str:
+        """Deploy infrastructure and app; return the API's base URL."""
         settings = self.settings
-        emulator = emulator_service(
-            settings.emulator_port,
-            settings.ec2_endpoint_url,
-            settings.state_dir,
-            self._log("emulator"),
-        )
-        self._supervisor.start(Part(emulator, settings.emulator_port))
+        with step(self._progress, "buckets, queues and roles"):
+            deploy_infra(
+                endpoint_url=settings.endpoint_url,
+                ec2_endpoint_url=settings.ec2_endpoint_url,
+                stack=settings.stack,
+                parameters={"WorkerImageId": WORKER_IMAGE},
+            )
+        with step(self._progress, "chalice deploy") as say:
+            return deploy_app(
+                endpoint_url=settings.endpoint_url,
+                stack=settings.stack,
+                stage=STAGE,
+                state_dir=settings.state_dir,
+                environment=self._lambda_environment(),
+                say=say,
+            )
+
+    def _start_emulator(self) -> None:
+        port = self.settings.emulator_port
+        self._supervisor.start(Part(self._aws[0], port, self._revive_aws))
 
     def _start_ec2(self) -> None:
-        port = self.settings.ec2_port
-        self._supervisor.start(Part(ec2_service(port, self._log("ec2")), port))
+        self._supervisor.start(Part(self._aws[1], self.settings.ec2_port, self._revive_aws))
 
     def _start_database(self) -> None:
         if not self._external_database:
-            self._supervisor.start(Part(self._postgres, self.settings.postgres_port, True))
+            self._supervisor.start(Part(self._postgres, self.settings.postgres_port))
         with step(self._progress, "gallery schema"):
             try:
                 with connect(self.database_url) as connection:
@@ -223,7 +259,7 @@ class LocalStack:
                 raise LocalStackError(f"The database {which} cannot be used: {reason}") from None
 
     def _start_cache(self) -> None:
-        self._supervisor.start(Part(self._valkey, self.settings.valkey_port, True))
+        self._supervisor.start(Part(self._valkey, self.settings.valkey_port))
 
     def _scale_now(self) -> None:
         """Run the scaler's first minute at once; the schedule takes over after it."""

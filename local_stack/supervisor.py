@@ -23,7 +23,6 @@ class PartState(StrEnum):
     STARTING = "starting"
     RUNNING = "running"
     RESTARTING = "restarting"
-    DIED = "died"
 
 
 @dataclass
@@ -33,14 +32,13 @@ class Part:
     Attributes
     ----------
     port : where it answers on 127.0.0.1, if anywhere.
-    restartable : whether it may be started again when it dies, because what it knew is
-        on disk, or because it knows nothing.
+    revive : starts it again when it died, where more is to be done than its own start.
     restarts : how often it was.
     """
 
     service: Service
     port: int | None = None
-    restartable: bool = False
+    revive: Callable[[], None] | None = None
     state: PartState = PartState.STARTING
     restarts: int = 0
     _try_at: float = 0.0
@@ -125,7 +123,7 @@ class Supervisor:
             return list(self._parts)
 
     def check(self) -> None:
-        """Look at every part once; start again what died and may be."""
+        """Look at every part once; start again what died."""
         now = self._clock()
         for part in self.parts():
             if self._stopping.is_set():
@@ -138,23 +136,21 @@ class Supervisor:
     def _note_death(self, part: Part, now: float) -> None:
         code = getattr(part.service, "returncode", None)
         log.error("%s died (exit code %s)", part.service.name, code)
-        if part.restartable:
-            part.state = PartState.RESTARTING
-            part._try_at = now + restart_delay(part.restarts)
-        else:
-            part.state = PartState.DIED
-            log.error("%s kept its state in memory: run make down, then make up", part.service.name)
+        part.state = PartState.RESTARTING
+        part._try_at = now + restart_delay(part.restarts)
 
     def _restart(self, part: Part, now: float) -> None:
-        part.restarts += 1
-        try:
-            part.service.start()
-        except (LocalStackError, OSError) as error:
-            log.error("%s does not start again: %s", part.service.name, error)
-            part._try_at = now + restart_delay(part.restarts)
-        else:
-            part.state = PartState.RUNNING
-            log.info("%s runs again", part.service.name)
+        # Another part's revival may have started it too.
+        if not part.service.alive():
+            part.restarts += 1
+            try:
+                (part.revive or part.service.start)()
+            except Exception:  # a revival does many things, and the watcher must go on
+                log.exception("%s does not start again", part.service.name)
+                part._try_at = now + restart_delay(part.restarts)
+                return
+        part.state = PartState.RUNNING
+        log.info("%s runs again", part.service.name)
 
     def _watch(self, *chores: Callable[[], None]) -> None:
         while not self._stopping.wait(self._watch_seconds):

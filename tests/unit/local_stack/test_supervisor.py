@@ -145,7 +145,7 @@ def test_a_part_with_its_state_on_disk_is_started_again_after_a_delay(
     supervisor: Supervisor, clock: Clock
 ) -> None:
     service = FakeService("database")
-    part = Part(service, restartable=True)
+    part = Part(service)
     supervisor.start(part)
     service.running = False
     supervisor.check()
@@ -155,25 +155,35 @@ def test_a_part_with_its_state_on_disk_is_started_again_after_a_delay(
     assert (part.state, service.running, part.restarts) == (PartState.RUNNING, True, 1)
 
 
-def test_a_part_that_forgot_everything_is_reported_and_left(
-    supervisor: Supervisor, clock: Clock, caplog: pytest.LogCaptureFixture
+def test_parts_that_depend_on_each_other_are_revived_once_together(
+    supervisor: Supervisor, clock: Clock
 ) -> None:
-    service = FakeService("AWS emulator")
-    part = Part(service, restartable=False)
-    supervisor.start(part)
-    service.running = False
+    """Both are dead, and the revival of one starts both."""
+    services = [FakeService("AWS emulator"), FakeService("EC2 emulator")]
+    revivals: list[float] = []
+
+    def revive() -> None:
+        revivals.append(clock.now)
+        for service in services:
+            service.start()
+
+    parts = [Part(service, revive=revive) for service in services]
+    for part in parts:
+        supervisor.start(part)
+        part.service.running = False  # type: ignore[attr-defined]
     for _ in range(3):
         supervisor.check()
         clock.now += 100
-    assert (part.state, service.running) == (PartState.DIED, False)
-    assert sum("AWS emulator died" in line for line in caplog.messages) == 1
+    assert len(revivals) == 1
+    assert [part.state for part in parts] == [PartState.RUNNING] * 2
+    assert [part.restarts for part in parts] == [1, 0]
 
 
 def test_a_restart_that_fails_is_tried_again_later_and_later(
     supervisor: Supervisor, clock: Clock
 ) -> None:
     service = FakeService("cache")
-    part = Part(service, restartable=True)
+    part = Part(service)
     supervisor.start(part)
     service.running = False
     service.at_start = refuse
@@ -198,7 +208,7 @@ def test_the_watcher_restarts_and_ends_with_the_supervisor() -> None:
     service = FakeService("cache")
     before = set(threading.enumerate())
     supervisor = Supervisor(lambda _: None, watch_seconds=0.01)
-    supervisor.start(Part(service, restartable=True))
+    supervisor.start(Part(service))
     supervisor.watch()
     service.at_start = again.set
     service.running = False

@@ -1,33 +1,24 @@
-"""The AWS emulator as one ASGI application that a stock `chalice deploy` can deploy to.
+"""What Chalice asks of API Gateway and ministack does not know.
 
-Runs under `.venv-emulator`'s Python and imports nothing of this project:
-
-    .venv-emulator/bin/python local_stack/emulator_app.py --port 4566
-
-`ministack` lacks what Chalice asks of API Gateway: importing a whole API (ImportRestApi),
-overwriting it (PutRestApi), an empty `minimumCompressionSize`. `ChaliceGateway` stands
-before it and expresses each of these in calls that ministack does know. Everything else
+Importing a whole API (ImportRestApi), overwriting it (PutRestApi), and an empty
+`minimumCompressionSize` are expressed in calls that ministack does know. Everything else
 passes through untouched.
 """
 
-import argparse
-import asyncio
-import contextlib
 import json
-import os
-import resource
-import signal
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-Message = dict[str, Any]
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+from local_stack.emulation.asgi import (
+    Answer,
+    Application,
+    Receive,
+    Scope,
+    Send,
+    collect,
+    whole_body,
+)
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete", "options")
 # Names of integration fields in a swagger document that PutIntegration also takes.
@@ -41,27 +32,14 @@ _INTEGRATION_FIELDS = (
     "timeoutInMillis",
     "credentials",
 )
-_GRACEFUL_SECONDS = 3.0
 
 
 class UpstreamError(Exception):
     """A call that an import was expressed in was refused; holds the refusal."""
 
-    def __init__(self, answer: "Answer") -> None:
+    def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)
         self.answer = answer
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A complete HTTP answer."""
-
-    status: int
-    body: bytes
-    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-
-    def json(self) -> Any:
-        return json.loads(self.body or b"{}")
 
 
 def api_properties(swagger: Mapping[str, Any], query: Mapping[str, list[str]]) -> dict[str, Any]:
@@ -97,57 +75,26 @@ def compatible_patch(operations: Iterable[Mapping[str, Any]]) -> list[dict[str, 
     return result
 
 
-class ShelvedObjects:
-    """Objects of the run before, given back to their buckets once these exist again.
-
-    ministack reads persisted objects into buckets of its own making, and CloudFormation
-    then refuses to create buckets that exist. So what was read is taken away at the start
-    and handed back when CloudFormation has made a bucket of the same name.
-
-    Parameters
-    ----------
-    buckets : ministack's buckets by account and name; emptied.
-    """
-
-    def __init__(self, buckets: dict[Any, dict[str, Any]]) -> None:
-        self._buckets = buckets
-        self._waiting = dict(buckets)
-        buckets.clear()
-
-    def give_back(self) -> None:
-        """Fill every bucket that exists by now; cheap when nothing waits."""
-        for name in [name for name in self._waiting if name in self._buckets]:
-            before = self._waiting.pop(name)["objects"]
-            now = self._buckets[name]["objects"]
-            now.update({key: record for key, record in before.items() if key not in now})
-
-
 class ChaliceGateway:
     """ASGI middleware that expands what ministack's API Gateway does not know.
 
     Parameters
     ----------
     application : ministack's ASGI application.
-    before_each : called before every request.
     """
 
-    def __init__(
-        self, application: Application, before_each: Callable[[], None] = lambda: None
-    ) -> None:
+    def __init__(self, application: Application) -> None:
         self._application = application
-        self._before_each = before_each
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
-        self._before_each()
-        scope = _over_tls(scope)
         handler = self._handler(scope)
         if handler is None:
             await self._application(scope, receive, send)
             return
-        body = await _read(receive)
+        body = await whole_body(receive)
         if body is None:
             return
         try:
@@ -273,139 +220,7 @@ class ChaliceGateway:
             "query_string": query.encode(),
             "headers": headers,
         }
-        answer = await _collect(self._application, inner, body)
+        answer = await collect(self._application, inner, body)
         if answer.status >= 400:
             raise UpstreamError(answer)
         return answer
-
-
-def _over_tls(scope: Scope) -> Scope:
-    """Mark a call to an AWS service as encrypted.
-
-    The stack's policies refuse unencrypted calls (`aws:SecureTransport`). On the loopback
-    interface there is no TLS, and turning the policies off would leave them untried.
-    """
-    if scope["path"].startswith("/_aws/execute-api/"):
-        return scope
-    return {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
-
-
-async def _read(receive: Receive) -> bytes | None:
-    """Return the whole body, or None when the client went away."""
-    chunks: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        chunks.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(chunks)
-
-
-async def _collect(application: Application, scope: Scope, body: bytes) -> Answer:
-    """Run one request through `application` and return its answer."""
-    sent = False
-    status = 500
-    headers: list[tuple[bytes, bytes]] = []
-    chunks: list[bytes] = []
-
-    async def receive() -> Message:
-        nonlocal sent
-        if sent:
-            return {"type": "http.disconnect"}
-        sent = True
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: Message) -> None:
-        nonlocal status, headers
-        if message["type"] == "http.response.start":
-            status, headers = message["status"], list(message.get("headers", []))
-        elif message["type"] == "http.response.body":
-            chunks.append(message.get("body", b""))
-
-    await application(scope, receive, send)
-    return Answer(status, b"".join(chunks), headers)
-
-
-def guard_process_group() -> None:
-    """Have everything in this process group killed when this process ends, however it ends.
-
-    Emulated Lambdas are children of the emulator; one that is in the middle of a call
-    would outlive a killed emulator. A forked guardian waits for the pipe that only this
-    process holds open, then ends the group. Only done by the leader of a group.
-    """
-    if os.getpgrp() != os.getpid():
-        return
-    reader, writer = os.pipe()
-    if os.fork() == 0:
-        os.close(writer)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        os.read(reader, 1)
-        os.killpg(0, signal.SIGKILL)
-    os.close(reader)
-
-
-@contextlib.asynccontextmanager
-async def _ends_on_signal() -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-
-    async def wait() -> None:
-        await ended.wait()
-
-    yield wait
-
-
-def ask_for_no_batch_permissions(iam_actions: Any) -> None:
-    """Have a batch call need the permission of the single call, as SQS does.
-
-    `ministack` asks for `sqs:SendMessageBatch`, an action that does not exist (SQS
-    developer guide, "Amazon SQS API permissions").
-    """
-    stock = iam_actions.extract_iam_action
-
-    def extract(*arguments: Any, **named: Any) -> str | None:
-        action: str | None = stock(*arguments, **named)
-        if action is not None and action.startswith("sqs:"):
-            return action.removesuffix("Batch")
-        return action
-
-    iam_actions.extract_iam_action = extract
-
-
-async def serve(port: int) -> None:
-    """Serve the emulator on 127.0.0.1:`port` until SIGTERM."""
-    from hypercorn.asyncio import serve as hypercorn_serve
-    from hypercorn.config import Config
-    from ministack.app import app as ministack_app
-    from ministack.core import hypercorn_compat, iam_actions
-    from ministack.services import s3
-
-    hypercorn_compat.install()
-    ask_for_no_batch_permissions(iam_actions)
-    shelved = ShelvedObjects(s3._buckets._data)
-    config = Config()
-    config.bind = [f"127.0.0.1:{port}"]
-    config.keep_alive_timeout = 75
-    config.graceful_timeout = _GRACEFUL_SECONDS
-    config.errorlog = "-"
-    async with _ends_on_signal() as ended:
-        application: Any = ChaliceGateway(ministack_app, shelved.give_back)
-        await hypercorn_serve(application, config, shutdown_trigger=ended)
-
-
-def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(description="AWS emulator, ready for chalice deploy")
-    parser.add_argument("--port", type=int, required=True)
-    guard_process_group()
-    # Each warm Lambda and each client holds a few files.
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    asyncio.run(serve(parser.parse_args(arguments).port))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -6,16 +6,10 @@ from typing import Any
 
 import pytest
 
-from local_stack.emulator_app import (
-    ChaliceGateway,
-    Message,
-    Receive,
-    Scope,
-    Send,
-    ShelvedObjects,
-    api_properties,
-    compatible_patch,
-)
+from local_stack.emulation.asgi import Message, Receive, Scope, Send
+from local_stack.emulation.encrypted import Encrypted
+from local_stack.emulation.gateway import ChaliceGateway, api_properties, compatible_patch
+from local_stack.emulation.objects import ShelvedObjects
 
 PROXY = {
     "type": "aws_proxy",
@@ -118,7 +112,7 @@ def send(
     async def collect(message: Message) -> None:
         sent.append(message)
 
-    asyncio.run(ChaliceGateway(gateway)(scope, receive, collect))
+    asyncio.run(Encrypted(ChaliceGateway(gateway))(scope, receive, collect))
     return sent[0]["status"], json.loads(sent[1]["body"])
 
 
