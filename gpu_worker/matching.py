@@ -3,9 +3,20 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from faces.contracts.jobs import Limited
 from faces.contracts.results import Candidate, Match, Verification
 from gpu_worker.calibration import Calibration
 from gpu_worker.index import Hit
+
+
+def limit(*asked: Limited) -> tuple[float | None, float | None]:
+    """Return false accept rate and fixed threshold of the first that says one of them."""
+    for each in asked:
+        if each.threshold is not None:
+            return None, each.threshold
+        if each.false_accept_rate is not None:
+            return each.false_accept_rate, None
+    return None, None
 
 
 @dataclass(frozen=True)
@@ -70,7 +81,9 @@ class Decisions:
             self.identify_rate if rate is None else rate, faces
         )
 
-    def verify(self, similarity: float, rate: float | None, faces: int) -> Verification:
+    def verify(
+        self, similarity: float, rate: float | None, faces: int, fixed: float | None = None
+    ) -> Verification:
         """Return whether it is the claimed person.
 
         Parameters
@@ -78,13 +91,14 @@ class Decisions:
         similarity : to the nearest of the person's faces.
         faces : of the person.
         rate : the share of other people that may be taken for the person.
+        fixed : a threshold to use instead of the one that the rate gives.
         """
         rate = self.verify_rate if rate is None else rate
-        threshold = self.calibration.verify_threshold(rate, faces)
+        threshold = self.calibration.verify_threshold(rate, faces) if fixed is None else fixed
         return Verification(
             same_person=similarity >= threshold,
             similarity=round(similarity, 4),
             probability=round(self.calibration.same_probability(similarity), 4),
             threshold=round(threshold, 4),
-            false_accept_rate=rate,
+            false_accept_rate=rate if fixed is None else None,
         )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from faces.contracts.errors import ErrorCode, PhotoError
 from faces.contracts.jobs import JobKind, JobRequest, QualityFilter
-from faces.contracts.results import DetectedFace, FaceQuality
+from faces.contracts.results import DetectedFace, FaceQuality, PoorReason
 from gpu_worker.analysis import Face, central_face, rivals
 from gpu_worker.backends.base import RgbImage
 from gpu_worker.protocol import Task
@@ -26,10 +26,10 @@ def pick(task: Task, image: RgbImage, faces: Sequence[Face]) -> None:
     request = task.request
     match request.kind:
         case JobKind.DETECT:
-            task.faces = _describe(faces[: request.params.max_faces])
+            _show(task, faces[: request.params.max_faces], faces)
         case JobKind.IDENTIFY:
             answered = faces[: request.params.max_faces]
-            task.faces = _describe(answered)
+            _show(task, answered, faces)
             task.picked = [
                 (number, face)
                 for number, face in enumerate(answered)
@@ -39,7 +39,7 @@ def pick(task: Task, image: RgbImage, faces: Sequence[Face]) -> None:
             _pick_to_enroll(task, image, faces)
         case JobKind.VERIFY:
             chosen = _central(image, faces)
-            task.faces = _describe([chosen])
+            _show(task, [chosen], faces)
             if _filtered(chosen, request):
                 raise poor_face(chosen.quality)
             task.picked = [(0, chosen)]
@@ -59,6 +59,8 @@ def pick_again(task: Task, qualities: Sequence[FaceQuality]) -> None:
         strict = request.params.quality_filter is not QualityFilter.NONE
         if request.kind is JobKind.ENROLL:
             strict = not request.params.force
+            if quality.reasons and ErrorCode.POOR_FACE not in task.concerns:
+                task.concerns = (*task.concerns, ErrorCode.POOR_FACE)
         if not (strict and quality.reasons):
             kept.append(place)
     task.faces = tuple(described)
@@ -75,14 +77,14 @@ def _pick_to_enroll(task: Task, image: RgbImage, faces: Sequence[Face]) -> None:
     chosen = _central(image, faces)
     several, poor = rivals(faces, chosen) > 0, bool(chosen.quality.reasons)
     if not params.force:
-        task.faces = _describe(faces[: params.max_faces])
+        _show(task, faces[: params.max_faces], faces)
         if several:
             raise PhotoError(ErrorCode.SEVERAL_FACES)
         if poor:
             raise poor_face(chosen.quality)
     concerns = {ErrorCode.SEVERAL_FACES: several, ErrorCode.POOR_FACE: poor}
     task.concerns = tuple(code for code, found in concerns.items() if found)
-    task.faces = _describe([chosen])
+    _show(task, [chosen], faces)
     task.picked = [(0, chosen)]
 
 
@@ -92,8 +94,16 @@ def _central(image: RgbImage, faces: Sequence[Face]) -> Face:
     return central_face(faces, image)
 
 
-def _describe(faces: Sequence[Face]) -> tuple[DetectedFace, ...]:
-    return tuple(face.describe() for face in faces)
+def _show(task: Task, answered: Sequence[Face], faces: Sequence[Face]) -> None:
+    """Have the result tell of the faces that the job is about, and of all others."""
+    task.faces = tuple(face.describe() for face in answered)
+    task.left_out = tuple(_left_out(face) for face in faces if face not in answered)
+
+
+def _left_out(face: Face) -> DetectedFace:
+    reasons = (PoorReason.EXCEEDS_MAX_FACES, *face.quality.reasons)
+    quality = face.quality.model_copy(update={"reasons": reasons})
+    return face.describe().model_copy(update={"quality": quality})
 
 
 def _filtered(face: Face, request: JobRequest) -> bool:

@@ -44,6 +44,7 @@ class Task:
     photo : its pixels, until the faces are cut out.
     info : of the photo, from when it was decoded.
     faces : what the result says of the faces, the largest first.
+    left_out : what it says of those that the job is not about.
     picked : the faces to embed, each with its place in `faces`.
     concerns : what advises against an enrolment that is forced.
     vectors : (len(picked), 512) float32, unit length.
@@ -62,6 +63,7 @@ class Task:
     info: PhotoInfo | None = None
     detections: Sequence[Detection] = ()
     faces: tuple[DetectedFace, ...] = ()
+    left_out: tuple[DetectedFace, ...] = ()
     picked: Sequence[tuple[int, Face]] = ()
     concerns: tuple[ErrorCode, ...] = ()
     vectors: FloatArray = field(default_factory=no_vectors)

@@ -1,11 +1,12 @@
 """Collections and their settings, as the API is asked for them and answers them."""
 
 from datetime import datetime
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from faces.contracts.base import Document, StoredDocument
-from faces.contracts.jobs import LEAST_RATE, MOST_RATE, CollectionName
+from faces.contracts.jobs import LEAST_RATE, MOST_RATE, CollectionName, one_limit
 
 MINUTE = 60
 HOUR = 60 * MINUTE
@@ -38,14 +39,18 @@ class CollectionSettings(Document):
     Attributes
     ----------
     false_accept_rate : the share of strangers' faces that may be answered with somebody;
-        the stack's when left out.
+        the stack's where neither this nor a threshold is given.
     threshold : a fixed cosine similarity from which a face counts as the person, instead of
-        the one that the rate gives. With -1 the best match is always answered.
+        the one that a rate gives. With -1 the best match is always answered.
     """
 
     false_accept_rate: float | None = Field(default=None, ge=LEAST_RATE, le=MOST_RATE)
     threshold: float | None = Field(default=None, ge=-1.0, le=1.0)
     retention: Retention = Retention()
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        return one_limit(self)
 
 
 class NewCollection(Document):

@@ -7,7 +7,7 @@ change nor forge them. Queue messages hold references, never images.
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Protocol, Self, TypeVar
 from urllib.parse import quote, unquote
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -70,6 +70,30 @@ class QualityFilter(StrEnum):
     HIGH = "HIGH"
 
 
+class Limited(Protocol):
+    """What says from where on a face is somebody's: by a rate, or by a fixed threshold.
+
+    The job comes first, then its collection, then the service; whoever says something says
+    one of the two.
+    """
+
+    @property
+    def false_accept_rate(self) -> float | None: ...
+
+    @property
+    def threshold(self) -> float | None: ...
+
+
+_Limited = TypeVar("_Limited", bound=Limited)
+
+
+def one_limit(given: _Limited) -> _Limited:
+    """Return `given`; ValueError where it names a rate and a threshold."""
+    if given.false_accept_rate is not None and given.threshold is not None:
+        raise ValueError("give either false_accept_rate or threshold, not both")
+    return given
+
+
 class JobParams(Document):
     """Options of a job; what an option is for is said by the kinds that read it.
 
@@ -77,10 +101,15 @@ class JobParams(Document):
     ----------
     false_accept_rate : identify: the share of strangers' faces that may be answered with
         somebody of the collection; verify: the share of other people that may be taken for
-        the claimed person. The service's when left out.
-    max_faces : at most so many faces are answered, the largest first. identify, detect.
+        the claimed person. What counts where neither this nor a threshold is given: the
+        collection's (identify), then the service's.
+    threshold : a fixed cosine similarity instead of a rate. identify, verify. With -1
+        identify answers the best match whoever it is.
+    max_faces : at most so many faces are answered, the largest first; the others are
+        `left_out`. identify, detect.
     candidates : how many next best people each face lists. identify.
-    quality_filter : the poorest face that is still matched or enrolled. all but detect.
+    quality_filter : the poorest face that is still matched or enrolled; detect: by which
+        limits a face's `reasons` are given.
     person_id : whose face this is (enroll) or who it should be (verify).
     person_name : enroll: makes a new person of this name.
     req_id : verify: compare with the unknown face that this id was given to.
@@ -90,6 +119,7 @@ class JobParams(Document):
     """
 
     false_accept_rate: float | None = Field(default=None, ge=LEAST_RATE, le=MOST_RATE)
+    threshold: float | None = Field(default=None, ge=-1.0, le=1.0)
     max_faces: int = Field(default=MAX_FACES, ge=1, le=MAX_FACES)
     candidates: int = Field(default=3, ge=0, le=MAX_CANDIDATES)
     quality_filter: QualityFilter = QualityFilter.NONE
@@ -98,6 +128,10 @@ class JobParams(Document):
     req_id: str | None = Field(default=None, max_length=36)
     force: bool = False
     cache: bool = True
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        return one_limit(self)
 
 
 class NewJob(Document):

@@ -218,6 +218,8 @@ class JobResult(StoredDocument):
     Attributes
     ----------
     faces : the largest first.
+    left_out : the photo's other faces, which were only detected: beyond `max_faces`, or
+        beside the one that was enrolled or verified. EXCEEDS_MAX_FACES is among their reasons.
     timings_ms : wall milliseconds by stage (`fetch`, `decode`, `detect`, `embed`, `match`).
     worker_id : the EC2 instance, or None when no worker had a part in it.
     cached : an earlier job had asked the same of the same photo, and the gallery had not
@@ -235,6 +237,7 @@ class JobResult(StoredDocument):
     error: ErrorInfo | None = None
     photo: PhotoInfo | None = None
     faces: tuple[DetectedFace, ...] = ()
+    left_out: tuple[DetectedFace, ...] = ()
     enrolment: Enrolment | None = None
     verification: Verification | None = None
     model: ModelInfo | None = None

@@ -20,7 +20,7 @@ from faces.gallery.records import NewPerson
 from faces.gallery.vectors import UnmatchedFace
 from gpu_worker.backends.base import FloatArray
 from gpu_worker.index import FaceSearch, Hit
-from gpu_worker.matching import Decisions
+from gpu_worker.matching import Decisions, limit
 from gpu_worker.protocol import Task
 
 _Stored = TypeVar("_Stored")
@@ -128,15 +128,14 @@ class Match:
         self, task: Task, number: int, hits: Sequence[Hit], settings: CollectionSettings
     ) -> DetectedFace:
         params = task.request.params
-        rate = params.false_accept_rate
+        rate, fixed = limit(params, settings)
         match, others = self.decisions.identify(
             hits[: params.candidates + 1],
             self.search.names,
-            settings.false_accept_rate if rate is None else rate,
+            rate,
             params.candidates,
             self._size(task.request),
-            # What the job itself asks for comes before the collection's settings.
-            settings.threshold if rate is None else None,
+            fixed,
         )
         unknown = match is None
         seconds = settings.retention.unmatched_seconds
@@ -195,11 +194,9 @@ class Match:
         A fixed threshold counts only where it is stricter: one that always answers
         somebody says nothing of who looks alike.
         """
-        rate = request.params.false_accept_rate
-        calibrated = self.decisions.identify_threshold(
-            settings.false_accept_rate if rate is None else rate, self._size(request)
-        )
-        return max(calibrated, settings.threshold or -1.0)
+        rate, fixed = limit(request.params, settings)
+        calibrated = self.decisions.identify_threshold(rate, self._size(request))
+        return calibrated if fixed is None else max(calibrated, fixed)
 
     def _size(self, request: JobRequest) -> int:
         return self.search.size(request.tenant, request.collection)
@@ -208,9 +205,11 @@ class Match:
         claimed = self._claimed(task.request)
         similarity = float(np.max(claimed @ task.vectors[0]))
         params = task.request.params
-        task.verification = self.decisions.verify(
-            similarity, params.false_accept_rate, len(claimed)
-        ).model_copy(update={"person_id": params.person_id})
+        # The collection's settings are about strangers, not about a claimed person.
+        rate, fixed = limit(params)
+        task.verification = self.decisions.verify(similarity, rate, len(claimed), fixed).model_copy(
+            update={"person_id": params.person_id}
+        )
 
     def _making_collection(
         self, tenant: str, collection: str, write: Callable[[], _Stored]

@@ -44,6 +44,7 @@ class Store:
             error=None if task.error is None else task.error.info(),
             photo=task.info,
             faces=task.faces,
+            left_out=task.left_out,
             enrolment=task.enrolment,
             verification=task.verification,
             model=self.model,

@@ -191,6 +191,31 @@ def test_the_settings_of_the_collection_count_where_the_job_does_not_say(bench: 
     assert own.req_id_expires_at == NOW + timedelta(seconds=60)
 
 
+def test_a_fixed_threshold_of_the_job_counts(bench: Bench) -> None:
+    bench.detector.found = [detection(100, 100)]
+    know(bench, bench.ask(), "Ann")
+    bench.gallery.settings = CollectionSettings(false_accept_rate=0.5)
+    bench.detector.found = [detection(200, 100, 60)]
+    assert bench.ask(threshold=0.9).faces[0].match is None
+    anyone = bench.ask(threshold=-1).faces[0].match
+    assert anyone is not None
+    assert (anyone.threshold, anyone.false_accept_rate) == (-1, None)
+    bench.gallery.people["p"] = ("Bob", [unit(5)])
+    verified = bench.ask(JobKind.VERIFY, person_id="p", threshold=-1).verification
+    assert verified is not None
+    assert verified.same_person
+    assert verified.person_id == "p"
+
+
+def test_the_threshold_of_a_collection_says_nothing_of_a_claimed_person(bench: Bench) -> None:
+    bench.gallery.settings = CollectionSettings(threshold=-1)
+    bench.detector.found = [detection(200, 100, 60)]
+    bench.gallery.people["p"] = ("Bob", [unit(5)])
+    verification = bench.ask(JobKind.VERIFY, person_id="p").verification
+    assert verification is not None
+    assert not verification.same_person
+
+
 def test_filtered_faces_are_only_detected(bench: Bench) -> None:
     bench.detector.found = [detection(10, 10, 30), detection(150, 100, 120)]
     result = bench.ask(quality_filter=QualityFilter.MEDIUM)

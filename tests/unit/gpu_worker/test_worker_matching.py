@@ -1,9 +1,12 @@
 """Who it is, who is named beside, and what the numbers beside say."""
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
+from faces.contracts.collections import CollectionSettings
+from faces.contracts.jobs import JobParams
 from gpu_worker.index import Hit
-from gpu_worker.matching import Decisions
+from gpu_worker.matching import Decisions, limit
 from tests.fixtures.worker_fakes import CALIBRATION, DECISIONS
 
 HITS = [Hit("p1", "f1", 0.8), Hit("p2", "f2", 0.65), Hit("p3", "f3", 0.1)]
@@ -57,3 +60,29 @@ def test_verification_has_a_rate_of_its_own() -> None:
     assert (strict.threshold, strict.false_accept_rate) == (0.6, 1e-6)
     assert strict.probability == pytest.approx(0.8808, abs=1e-4)  # 1 / (1 + exp(-2))
     assert decisions.verify(0.5, 0.1, faces=1).same_person
+
+
+def test_a_fixed_threshold_counts_instead_of_the_rate() -> None:
+    match, _ = DECISIONS.identify(HITS[2:], NAMES, None, 0, faces=3, fixed=-1)
+    assert match is not None
+    assert (match.name, match.threshold, match.false_accept_rate) == ("Cid", -1, None)
+    assert DECISIONS.identify(HITS, NAMES, None, 0, faces=3, fixed=0.81)[0] is None
+    strict = DECISIONS.verify(0.8, None, faces=1, fixed=0.81)
+    assert (strict.same_person, strict.threshold, strict.false_accept_rate) == (False, 0.81, None)
+
+
+def test_the_job_comes_before_the_collection() -> None:
+    nothing, rate, fixed = JobParams(), JobParams(false_accept_rate=0.1), JobParams(threshold=0.7)
+    loose, strict = CollectionSettings(false_accept_rate=0.2), CollectionSettings(threshold=0.8)
+    assert limit(nothing, CollectionSettings()) == (None, None)
+    assert limit(nothing, loose) == (0.2, None)
+    assert limit(nothing, strict) == (None, 0.8)
+    for settings in (loose, strict, CollectionSettings()):
+        assert limit(rate, settings) == (0.1, None)
+        assert limit(fixed, settings) == (None, 0.7)
+
+
+@pytest.mark.parametrize("model", [JobParams, CollectionSettings])
+def test_a_rate_and_a_threshold_cannot_both_be_given(model: type[BaseModel]) -> None:
+    with pytest.raises(ValidationError, match="either false_accept_rate or threshold"):
+        model.model_validate({"false_accept_rate": 0.1, "threshold": 0.5})
