@@ -93,7 +93,7 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
     profile = PROFILES[settings.profile]
     tag = profile.model(backend.embedder.model).tag
     index = LimitedSearch(
-        lambda: GalleryIndex(gallery, tag),
+        lambda: GalleryIndex(gallery, tag, backend.make_nearest),
         DatabaseSearch(connection, tag, settings.hnsw_ef_search),
         settings.exact_faces,
     )

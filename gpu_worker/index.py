@@ -1,18 +1,18 @@
-"""The worker's own copy of the gallery: exact search by matrix product.
+"""The worker's own copy of the gallery: exact search by matrix product (`gpu_worker.nearest`).
 
 One index a collection. Up to about a million faces this is faster for batches than an
 approximate index in the database, and it never misses the best match.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from faces.gallery.vectors import Changes, GalleryFace, Snapshot
 from gpu_worker.backends.base import EMBEDDING_SIZE, FloatArray
+from gpu_worker.nearest import HostRows, NearestRows
 
 _FIRST_CAPACITY = 64
 
@@ -50,9 +50,15 @@ class FaceSearch(Protocol):
 
 
 class VectorTable:
-    """Vectors by id, in one matrix that grows and has no holes."""
+    """Vectors by id, in one matrix that grows and has no holes.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    on_write : called with the number of each row that gets another vector.
+    """
+
+    def __init__(self, on_write: Callable[[int], None] = lambda _: None) -> None:
+        self._on_write = on_write
         self._matrix: FloatArray = np.empty((0, EMBEDDING_SIZE), dtype=np.float32)
         self._rows: dict[str, int] = {}
         self.ids: list[str] = []
@@ -78,6 +84,7 @@ class VectorTable:
             self.ids.append(vector_id)
             self._rows[vector_id] = row
         self._matrix[row] = vector
+        self._on_write(row)
 
     def remove(self, vector_id: str) -> None:
         """Remove a vector; the last row takes its place."""
@@ -87,6 +94,7 @@ class VectorTable:
             self._matrix[row] = self._matrix[len(self)]
             self.ids[row] = last
             self._rows[last] = row
+            self._on_write(row)
 
     def _reserve(self, rows: int) -> None:
         """Grow by doubling, so that filling the table copies each row about once."""
@@ -104,11 +112,16 @@ class CollectionIndex:
     A face is compared with the means. Of 1,583 LFW faces, with 2, 3 and 5 faces a person
     enrolled and 1 % of strangers let in, the mean finds 91.1, 93.5 and 95.8 % of the
     people, the best face 88.2, 90.9 and 94.7 % (docs/decisions/0014).
+
+    Parameters
+    ----------
+    nearest : compares with the means.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, nearest: NearestRows | None = None) -> None:
+        self._nearest = nearest or HostRows()
         self._faces = VectorTable()
-        self._means = VectorTable()
+        self._means = VectorTable(self._nearest.changed)
         self._person_of: dict[str, str] = {}
         self._faces_of: dict[str, set[str]] = {}
 
@@ -154,13 +167,14 @@ class CollectionIndex:
         ----------
         probes : (m, 512) float32 rows of unit length.
         """
-        similarities = probes @ self._means.vectors.T
+        means = self._means.vectors
+        rows, similarities = self._nearest.find(means, probes, min(count, len(means)))
         return [
             [
-                self._hit(self._means.ids[row], probe, float(line[row]))
-                for row in _largest(line, min(count, len(line)))
+                self._hit(self._means.ids[row], probe, similarity)
+                for row, similarity in zip(*found, strict=True)
             ]
-            for probe, line in zip(probes, similarities, strict=True)
+            for probe, *found in zip(probes, rows.tolist(), similarities.tolist(), strict=True)
         ]
 
     def _hit(self, person_id: str, probe: FloatArray, similarity: float) -> Hit:
@@ -197,11 +211,18 @@ class GalleryIndex:
     ----------
     feed : the gallery of record.
     model_tag : only vectors of this tag are held and compared.
+    make_nearest : makes what compares with the faces of one collection.
     """
 
-    def __init__(self, feed: GalleryFeed, model_tag: str) -> None:
+    def __init__(
+        self,
+        feed: GalleryFeed,
+        model_tag: str,
+        make_nearest: Callable[[], NearestRows] = HostRows,
+    ) -> None:
         self._feed = feed
         self._model_tag = model_tag
+        self._make_nearest = make_nearest
         self._position: int | None = None
         self._clear()
 
@@ -267,7 +288,9 @@ class GalleryIndex:
             self._remove(face.face_id)
         self._scopes[face.face_id] = scope
         self.names[face.person_id] = face.name
-        index = self._collections.setdefault(scope, CollectionIndex())
+        if scope not in self._collections:
+            self._collections[scope] = CollectionIndex(self._make_nearest())
+        index = self._collections[scope]
         index.put(face.face_id, face.person_id, vector)
 
     def _remove(self, face_id: str) -> None:
@@ -278,12 +301,3 @@ class GalleryIndex:
         index.remove(face_id)
         if len(index) == 0:
             del self._collections[scope]
-
-
-def _largest(values: FloatArray, count: int) -> Sequence[int]:
-    """Return the indices of the `count` largest values, the largest first."""
-    if count == 0:
-        return []
-    split = len(values) - count
-    top: NDArray[np.intp] = np.argpartition(values, split)[split:]
-    return [int(index) for index in top[np.argsort(-values[top], kind="stable")]]

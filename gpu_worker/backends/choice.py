@@ -19,6 +19,7 @@ from gpu_worker.backends.base import (
 )
 from gpu_worker.backends.converted import ensure_converted
 from gpu_worker.crop import CROP_PX
+from gpu_worker.nearest import HostRows, NearestRows
 
 BackendName = Literal["reference", "cpu", "cuda"]
 Wanted = Literal["auto", "reference", "cpu", "cuda"]
@@ -40,12 +41,14 @@ class Backend:
     Attributes
     ----------
     device : what they run on, and how, for the log.
+    make_nearest : makes what compares vectors with those of a collection, there.
     """
 
     detector: Detector
     embedder: Embedder
     choice: Choice
     device: str
+    make_nearest: Callable[[], NearestRows] = HostRows
 
 
 def choose(wanted: Wanted, *, gpus: int, openvino: bool) -> Choice:
