@@ -2,6 +2,9 @@
 
 from pathlib import PurePosixPath
 
+from chalice_app.api.people import REFUSED
+from chalice_app.api.people import UNKNOWN as UNKNOWN_HERE
+from chalice_app.dependencies import Context
 from chalice_app.registry import Area, Call
 from chalice_app.seeds import recognition
 from chalice_app.seeds.documents import (
@@ -18,6 +21,7 @@ from chalice_app.seeds.documents import (
 )
 from chalice_app.validation import validate
 from faces.contracts.errors import ErrorCode, FacesError, PhotoError
+from faces.contracts.people import Person
 from faces.contracts.results import PoorReason
 
 area = Area("seeds", "Photo and answer in one request, without a key; off unless set up")
@@ -88,7 +92,8 @@ def recognise_user(call: Call, body: ImageForm) -> Recognised:
         "cached": result.cached,
         "timings_ms": result.timings_ms,
     }
-    if face.match is None:
+    known = None if face.match is None else _person(context, scope, face.match.person_id)
+    if face.match is None or known is None:
         return Recognised(
             status="failure",
             message="no_match",
@@ -96,11 +101,10 @@ def recognise_user(call: Call, body: ImageForm) -> Recognised:
             expiresAt=face.req_id_expires_at,
             metadata=metadata,
         )
-    person = context.gallery.get_person(scope.tenant, scope.collection, face.match.person_id)
     return Recognised(
         status="success",
         message="Match found",
-        user_info=UserInfo(id=person.person_id, name=person.name, email=person.email or ""),
+        user_info=UserInfo(id=known.person_id, name=known.name, email=known.email or ""),
         metadata={
             **metadata,
             "similarity": face.match.similarity,
@@ -113,12 +117,17 @@ def recognise_user(call: Call, body: ImageForm) -> Recognised:
     "POST",
     "/api/v1/add_user",
     scopes=None,
-    errors=[ErrorCode.UNKNOWN_ROUTE, ErrorCode.UNKNOWN_REQ_ID, ErrorCode.DUPLICATE_PERSON],
+    errors=[ErrorCode.UNKNOWN_ROUTE, *REFUSED, ErrorCode.DUPLICATE_PERSON],
     consumes=["application/json", MULTIPART],
     refusal=SeedRefusal(),
 )
 def add_user(call: Call, body: NewUser) -> UserAdded:
-    """Make a person of the unknown face of an earlier answer."""
+    """Make a person of the unknown face of an earlier answer.
+
+    A poor face, one that looks like another person and one that is enrolled already are
+    refused, unless `force` is sent.
+    """
+    from faces.gallery.enrolment import Guard
     from faces.gallery.records import NewPerson
 
     scope = recognition.scope_of(call.context)
@@ -133,13 +142,27 @@ def add_user(call: Call, body: NewUser) -> UserAdded:
     )
     try:
         enrolled = call.context.gallery.enroll_unmatched(
-            tenant=scope.tenant, collection=scope.collection, req_id=body.req_id, person=person
+            tenant=scope.tenant,
+            collection=scope.collection,
+            req_id=body.req_id,
+            person=person,
+            guard=Guard(force=body.force),
         )
     except FacesError as error:
         if error.code is ErrorCode.UNKNOWN_COLLECTION:
             raise FacesError(ErrorCode.UNKNOWN_REQ_ID) from None
         raise
     return UserAdded(user_id=enrolled.person_id)
+
+
+def _person(context: Context, scope: recognition.Scope, person_id: str) -> Person | None:
+    """Return who was recognised, None where the person was deleted since."""
+    try:
+        return context.gallery.get_person(scope.tenant, scope.collection, person_id)
+    except FacesError as error:
+        if error.code in UNKNOWN_HERE:
+            return None
+        raise
 
 
 def _one_line(name: str) -> str:

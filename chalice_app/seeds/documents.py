@@ -57,12 +57,18 @@ class Recognised(StoredDocument):
 
 
 class NewUser(Document):
-    """A person to be made of the unknown face of an earlier answer."""
+    """A person to be made of the unknown face of an earlier answer.
+
+    Attributes
+    ----------
+    force : store the face though a check advises against it.
+    """
 
     name: str = Field(min_length=1, max_length=200)
     birthdate: date
     email: str | None = Field(default=None, max_length=254)
     req_id: str = Field(min_length=1, max_length=36)
+    force: bool = False
 
 
 class UserAdded(StoredDocument):

@@ -24,6 +24,7 @@ from faces.contracts.results import (
     PoorReason,
     Pose,
 )
+from faces.gallery.enrolment import Guard
 from tests.unit.chalice_app.fakes import NOW, STACK, FakeContext, make_settings, photo
 from tests.unit.chalice_app.gateway import Answer, call
 
@@ -59,6 +60,8 @@ class Gallery:
 
     def get_person(self, tenant: str, collection: str, person_id: str) -> Person:
         assert (tenant, collection, person_id) == ("acme", "office", ANN)
+        if self.error is not None:
+            raise self.error
         return Person(person_id=ANN, name="Ann", email="ann@x.org", faces=1, created_at=NOW)
 
     def enroll_unmatched(self, **given: Any) -> Enrolment:
@@ -258,6 +261,15 @@ def test_recognise_user_finds_somebody(context: FakeContext) -> None:
     }
 
 
+def test_who_was_deleted_while_the_request_waited_is_nobody(context: FakeContext) -> None:
+    worker(context, KNOWN)
+    context.gallery.error = FacesError(ErrorCode.UNKNOWN_PERSON)
+    answer = send("/api/v1/recognise_user", form("image", "a.jpg", photo()))
+    assert (answer.status, answer.json["message"]) == (200, "no_match")
+    assert "user_info" not in answer.json
+    assert "Ann" not in answer.body
+
+
 def test_recognise_user_finds_nobody(context: FakeContext) -> None:
     worker(context, UNKNOWN)
     answer = send("/api/v1/recognise_user", form("image", "a.jpg", photo()))
@@ -317,6 +329,13 @@ def test_add_user_by_json(context: FakeContext) -> None:
     assert given["person"].email == "ann@x.org"
 
 
+@pytest.mark.parametrize("sent", [None, False, True])
+def test_add_user_is_guarded_as_every_enrolment(context: FakeContext, sent: bool | None) -> None:
+    given = USER if sent is None else {**USER, "force": sent}
+    assert call("POST", "/api/v1/add_user", given, key=None).status == 200
+    assert context.gallery.enrolled[0]["guard"] == Guard(force=bool(sent))
+
+
 def test_add_user_by_form(context: FakeContext) -> None:
     fields = {**USER, "email": ""}
     body = "".join(
@@ -351,6 +370,9 @@ def test_add_user_refuses(context: FakeContext, wrong: dict[str, Any]) -> None:
         (ErrorCode.UNKNOWN_REQ_ID, 404, "unknown_req_id"),
         (ErrorCode.UNKNOWN_COLLECTION, 404, "unknown_req_id"),
         (ErrorCode.DUPLICATE_PERSON, 409, "duplicate_person"),
+        (ErrorCode.POOR_FACE, 400, "poor_face"),
+        (ErrorCode.LOOKS_LIKE_ANOTHER, 409, "looks_like_another"),
+        (ErrorCode.DUPLICATE_FACE, 409, "duplicate_face"),
         (ErrorCode.UNAVAILABLE, 503, "unavailable"),
     ],
 )
