@@ -21,6 +21,9 @@ from faces.gallery import collections
 from faces.gallery.database import Connection, ConnectionSource
 from faces.gallery.vectors import Embeddings, encode
 
+HNSW_M, HNSW_EF_CONSTRUCTION = 16, 64
+"""How many neighbours a vector of the index has, and how many are looked at to find them."""
+
 INDEX_FROM = 50_000
 """Faces from which a collection is given an index; below, comparing with all is quick."""
 
@@ -171,7 +174,13 @@ class DatabaseSearch:
         return found, exhausted
 
 
-def index_collections(connection: Connection, from_faces: int = INDEX_FROM) -> list[str]:
+def index_collections(
+    connection: Connection,
+    from_faces: int = INDEX_FROM,
+    *,
+    m: int = HNSW_M,
+    ef_construction: int = HNSW_EF_CONSTRUCTION,
+) -> list[str]:
     """Give each large collection an HNSW index where it has none; return their names.
 
     Enrolments go on meanwhile. Indexes that were left unfinished, or whose collection is
@@ -180,6 +189,7 @@ def index_collections(connection: Connection, from_faces: int = INDEX_FROM) -> l
     Parameters
     ----------
     connection : in autocommit mode.
+    m, ef_construction : of new indexes; more find more, and take longer to make.
     """
     for name, unfinished in connection.execute(
         """
@@ -209,8 +219,14 @@ def index_collections(connection: Connection, from_faces: int = INDEX_FROM) -> l
             connection.execute(
                 sql.SQL(
                     "CREATE INDEX CONCURRENTLY {} ON faces "
-                    "USING hnsw (embedding halfvec_cosine_ops) WHERE collection_id = {}::bigint"
-                ).format(sql.Identifier(name), sql.Literal(collection_id))
+                    "USING hnsw (embedding halfvec_cosine_ops) "
+                    "WITH (m = {}, ef_construction = {}) WHERE collection_id = {}::bigint"
+                ).format(
+                    sql.Identifier(name),
+                    sql.Literal(m),
+                    sql.Literal(ef_construction),
+                    sql.Literal(collection_id),
+                )
             )
             connection.execute("RESET maintenance_work_mem")
             made.append(name)
