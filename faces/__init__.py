@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 from faces.contracts.version import CODE_VERSION
 
 if TYPE_CHECKING:
-    from faces.client import Client
+    from faces.client import AsyncClient, Client
 
 __version__ = CODE_VERSION
-__all__ = ["Client", "__version__"]
+__all__ = ["AsyncClient", "Client", "__version__"]
 
 
 def __getattr__(name: str) -> object:
-    if name == "Client":
-        from faces.client import Client
+    if name in ("AsyncClient", "Client"):
+        import faces.client
 
-        return Client
+        return getattr(faces.client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

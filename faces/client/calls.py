@@ -1,7 +1,7 @@
 """The requests that the service knows and how its answers are read; no input or output.
 
 A `Call` is data: what is sent, whether it may be sent twice, and how the answer is
-read. The client only carries it out, so that another one (asynchronous) shares this.
+read.
 """
 
 import re
@@ -26,7 +26,7 @@ from faces.contracts.collections import (
     NewCollection,
 )
 from faces.contracts.errors import Problem
-from faces.contracts.jobs import JobCreated, JobKind, JobParams, JobView, UploadForm
+from faces.contracts.jobs import JobCreated, JobDeleted, JobKind, JobParams, JobView, UploadForm
 from faces.contracts.keys import KeyCreated, KeyInfo, KeyList, NewKey
 from faces.contracts.people import (
     FaceDeleted,
@@ -38,6 +38,7 @@ from faces.contracts.people import (
 )
 from faces.contracts.results import Enrolment
 from faces.contracts.transfer import ExportPage, Imported, ImportPeople
+from faces.contracts.webhooks import WebhookKey
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
@@ -93,6 +94,11 @@ def get_job(job_id: str, wait: int = 0) -> Call[JobView]:
     return Call("GET", f"/v1/jobs/{quote(job_id, safe='')}{query}", _document(JobView))
 
 
+def delete_job(job_id: str) -> Call[JobDeleted]:
+    """Delete a job; a second time deletes nothing more."""
+    return Call("DELETE", f"/v1/jobs/{_quoted(job_id)}", _document(JobDeleted))
+
+
 def create_batch(batch: NewBatch) -> Call[BatchCreated]:
     """Ask for a job and its upload form for each photo; forms that are never used cost nothing."""
     body = batch.model_dump(mode="json", exclude_defaults=True)
@@ -104,7 +110,7 @@ def get_batch(batch_id: str) -> Call[BatchView]:
     return Call("GET", f"/v1/batches/{_quoted(batch_id)}", _document(BatchView))
 
 
-def enroll_req_id(collection: str, req_id: str, person: Mapping[str, str]) -> Call[Enrolment]:
+def enroll_req_id(collection: str, req_id: str, person: Mapping[str, object]) -> Call[Enrolment]:
     """Make a person of an unknown face; a req_id is used up, so not to be sent twice."""
     return Call(
         "POST",
@@ -226,6 +232,11 @@ def list_audit(query: AuditQuery) -> Call[AuditPage]:
     """Ask for a page of the audit log."""
     given = query.model_dump(mode="json", exclude_none=True)
     return Call("GET", f"/v1/audit?{urlencode(given)}", _document(AuditPage))
+
+
+def webhook_key() -> Call[WebhookKey]:
+    """Ask for the key that signs the callbacks."""
+    return Call("GET", "/v1/webhook-key", _document(WebhookKey))
 
 
 def _face_url(collection: str, face_id: str) -> str:

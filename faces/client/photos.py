@@ -13,6 +13,9 @@ _BY_SUFFIX = {
 }
 
 
+_SIGNATURE_BYTES = 16
+
+
 @dataclass(frozen=True)
 class Photo:
     """Bytes of a photo and what is said about them.
@@ -45,13 +48,34 @@ def load(source: Source, content_type: ContentType | None = None) -> Photo:
         return source
     if isinstance(source, bytes):
         return Photo(source, content_type or sniff(source) or ContentType.JPEG)
+    name, guess = described(source)
     path = Path(source)
     try:
         data = path.read_bytes()
     except OSError as error:
         raise PhotoNotReadable(f"{path}: {error.strerror or error}") from error
-    guess = sniff(data) or _BY_SUFFIX.get(path.suffix.lower(), ContentType.JPEG)
-    return Photo(data, content_type or guess, path.name)
+    return Photo(data, content_type or guess, name)
+
+
+def described(source: Source) -> tuple[str | None, ContentType]:
+    """Return name and type of a photo as `load` tells them, from its first bytes alone.
+
+    Raises
+    ------
+    PhotoNotReadable
+        The file is not there or cannot be read.
+    """
+    if isinstance(source, Photo):
+        return source.name, source.content_type
+    if isinstance(source, bytes):
+        return None, sniff(source) or ContentType.JPEG
+    path = Path(source)
+    try:
+        with path.open("rb") as file:
+            start = file.read(_SIGNATURE_BYTES)
+    except OSError as error:
+        raise PhotoNotReadable(f"{path}: {error.strerror or error}") from error
+    return path.name, sniff(start) or _BY_SUFFIX.get(path.suffix.lower(), ContentType.JPEG)
 
 
 def sniff(data: bytes) -> ContentType | None:
