@@ -13,7 +13,7 @@ from chalice_app.intake import readable_request
 from chalice_app.observability import logger, metrics
 from chalice_app.results import Results
 from chalice_app.s3_events import NotANotification, created_objects, upload_job_id
-from faces.contracts.base import StoredDocument
+from faces.contracts.dead_letters import DeadLetter
 from faces.contracts.errors import ErrorCode, FacesError, PhotoError
 from faces.contracts.ids import parse_id
 from faces.contracts.jobs import JobMessage, JobRequest
@@ -21,27 +21,6 @@ from faces.contracts.names import StackNames, dead_letter_key, upload_key
 
 REASON_WORKER = "no worker finished the job in as many tries as the req-queue allows"
 REASON_INTAKE = "the upload could not be taken in, in as many tries as the uploads-queue allows"
-
-
-class DeadLetter(StoredDocument):
-    """A message that was given up, as it is kept.
-
-    Attributes
-    ----------
-    job_id : None when the body does not say.
-    body : as it was on the queue.
-    attributes : the system attributes, as SQS gave them with the message.
-    """
-
-    version: int = 1
-    job_id: str | None
-    queue: str
-    message_id: str
-    body: str
-    receive_count: int
-    attributes: dict[str, str]
-    reason: str
-    kept_at: datetime
 
 
 class DeadLetters:

@@ -99,6 +99,24 @@ class Results:
         if question is not None:
             self._cache.forget_answer(question.key)
 
+    def reopen(self, job_id: str) -> None:
+        """Take back that a job was given up, so that another answer can be written.
+
+        Raises
+        ------
+        FacesError
+            `job_answered` when the job has another answer; `job_deleted`.
+        """
+        # Not the cache's: it may be older.
+        body = self._objects.read(self._names.out_bucket, result_key(job_id))
+        if body is not None:
+            error = JobResult.model_validate_json(body).error
+            if error is None or error.code is not ErrorCode.WORKER_GAVE_UP:
+                deleted = error is not None and error.code is ErrorCode.JOB_DELETED
+                raise FacesError(ErrorCode.JOB_DELETED if deleted else ErrorCode.JOB_ANSWERED)
+            self._objects.delete(self._names.out_bucket, result_key(job_id))
+        self._cache.forget_result(job_id)
+
     def _failure(self, job_id: str, request: JobRequest, error: FacesError) -> JobResult:
         return JobResult(
             job_id=job_id,

@@ -61,6 +61,9 @@ class Cache(Protocol):
     def replace_result(self, job_id: str, body: bytes) -> None:
         """Keep a result in place of one that may be kept, and wake who waits for it."""
 
+    def forget_result(self, job_id: str) -> None:
+        """Forget a result that is about to be another one."""
+
     def wakeup(self, job_id: str) -> AbstractContextManager[Wakeup]:
         """Listen for the end of a job; one that comes after this call is not missed."""
 
@@ -102,6 +105,9 @@ class NoCache:
         """Do nothing."""
 
     def replace_result(self, job_id: str, body: bytes) -> None:
+        """Do nothing."""
+
+    def forget_result(self, job_id: str) -> None:
         """Do nothing."""
 
     @contextmanager

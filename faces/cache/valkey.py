@@ -77,6 +77,10 @@ class ValkeyCache:
         """Keep a result in place of one that may be kept, and wake who waits for it."""
         self._write_result(job_id, body, only_new=False)
 
+    def forget_result(self, job_id: str) -> None:
+        """Forget a result that is about to be another one."""
+        self._try(lambda server: server.delete(self._key("result", job_id)), None)
+
     def _write_result(self, job_id: str, body: bytes, *, only_new: bool) -> None:
         def write(server: "Redis") -> None:
             with server.pipeline(transaction=False) as pipe:

@@ -57,6 +57,7 @@ class ErrorCode(StrEnum):
     JOB_EXPIRED = "job_expired"
     JOB_DELETED = "job_deleted"
     JOB_UNFINISHED = "job_unfinished"
+    JOB_ANSWERED = "job_answered"
     UNAVAILABLE = "unavailable"
     INTERNAL = "internal"
 
@@ -183,6 +184,9 @@ CATALOGUE: dict[ErrorCode, ErrorSpec] = {
     ),
     ErrorCode.JOB_UNFINISHED: ErrorSpec(
         504, "Not answered in time", "The photo is still being worked on; ask for the job later."
+    ),
+    ErrorCode.JOB_ANSWERED: ErrorSpec(
+        409, "Job already answered", "The job was not given up; only such a job is tried again."
     ),
     ErrorCode.UNAVAILABLE: ErrorSpec(
         503, "Temporarily unavailable", "A part of the service is down; try again shortly.", True

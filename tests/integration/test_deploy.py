@@ -259,7 +259,7 @@ def test_instances_come_from_the_launch_template_of_the_stack(deployment: Deploy
 
 # What each role may do of: read a photo, write a result, send a request, read the backlog.
 MAY = {
-    "api_handler": {"read photo", "write result", "read backlog"},
+    "api_handler": {"read photo", "write result", "read backlog", "send request"},
     "intake": {"read photo", "write result", "send request"},
     "notify": set[str](),
     "webhook": set[str](),

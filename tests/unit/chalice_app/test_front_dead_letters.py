@@ -66,6 +66,7 @@ def test_a_job_that_no_worker_finished(context: FakeContext) -> None:
         "attributes": message.attributes,
         "reason": REASON_WORKER,
         "kept_at": "2026-01-02T03:07:25Z",
+        "redriven_at": None,
     }
     result = JobResult.model_validate(context.objects.json(OUT, result_key(job_id)))
     assert (result.state, result.kind, result.file_name) == ("failed", "detect", "a.jpg")

@@ -13,7 +13,7 @@ import pytest
 
 from chalice_app import events, notify
 from chalice_app.batch import BatchFailed
-from chalice_app.dead_letters import DeadLetter
+from faces.contracts.dead_letters import DeadLetter
 from faces.contracts.errors import ErrorCode
 from faces.contracts.jobs import JobDone, JobKind, JobState
 from faces.contracts.names import StackNames, dead_letter_key, result_key, upload_key
