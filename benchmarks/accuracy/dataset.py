@@ -1,13 +1,22 @@
 """Photos of known people in the form of LFW (Huang et al. 2007): folders and pairs.txt."""
 
-from collections.abc import Iterable
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-_SUFFIXES = {".jpg", ".jpeg", ".png"}
+_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+_NUMBERED = re.compile(r"_(\d+)$")
+# Where no tabs separate them, names may hold spaces all the same.
+_ONE_PERSON = re.compile(r"(.+?)\s+(\d+)\s+(\d+)")
+_TWO_PEOPLE = re.compile(r"(.+?)\s+(\d+)\s+(.+?)\s+(\d+)")
+
+PhotoKey = tuple[str, int]
+"""A photo as pairs.txt names it: the person, and which of the person's photos."""
 
 
 class DatasetError(Exception):
@@ -33,6 +42,8 @@ class Dataset:
     photos : files, sorted by person and number.
     people : names, sorted.
     person : (n,) index into `people` for each photo.
+    ordered : the photos of each person, by number.
+    missing_pairs : pairs that pairs.txt names but whose photos are not there.
     """
 
     photos: tuple[Path, ...]
@@ -40,6 +51,7 @@ class Dataset:
     person: NDArray[np.intp]
     pairs: tuple[Pair, ...] = ()
     ordered: dict[str, list[int]] = field(default_factory=dict)
+    missing_pairs: int = 0
 
     @property
     def folds(self) -> tuple[int, ...]:
@@ -61,6 +73,9 @@ class Dataset:
 def load(folder: Path, folds: Iterable[int] | None = None) -> Dataset:
     """Read a folder with `<person>/<person>_0001.jpg` (or `images/<person>/…`) and pairs.txt.
 
+    A part of LFW is as good as all of it: people may have one photo, pairs.txt may name
+    photos that are not there, or be missing.
+
     Parameters
     ----------
     folds : only pairs of these folds are read; the photos are all the same.
@@ -68,55 +83,95 @@ def load(folder: Path, folds: Iterable[int] | None = None) -> Dataset:
     Raises
     ------
     DatasetError
-        When there is no photo, or pairs.txt names one that is not there.
+        When there is no photo, or pairs.txt cannot be read.
     """
     root = folder / "images" if (folder / "images").is_dir() else folder
-    photos = tuple(sorted(file for file in root.glob("*/*") if file.suffix.lower() in _SUFFIXES))
+    found = [file for file in root.glob("*/*") if file.suffix.lower() in _SUFFIXES]
+    # A name that begins with a dot is a file system's own note about a photo.
+    photos = tuple(sorted((f for f in found if not f.name.startswith(".")), key=_order))
     if not photos:
         raise DatasetError(f"{root} holds no <person>/<person>_0001.jpg")
-    people = tuple(sorted({photo.parent.name for photo in photos}))
+    people = tuple(sorted({photo.parent.name for photo in photos}, key=_composed))
     number = {name: index for index, name in enumerate(people)}
     ordered: dict[str, list[int]] = {name: [] for name in people}
     for index, photo in enumerate(photos):
         ordered[photo.parent.name].append(index)
     person = np.array([number[photo.parent.name] for photo in photos], dtype=np.intp)
     pairs: tuple[Pair, ...] = ()
+    missing = 0
     if (folder / "pairs.txt").is_file():
-        known = {photo.stem: index for index, photo in enumerate(photos)}
-        wanted = None if folds is None else set(folds)
-        read = read_pairs((folder / "pairs.txt").read_text(encoding="utf-8"), known)
-        pairs = tuple(pair for pair in read if wanted is None or pair.fold in wanted)
-    return Dataset(photos, people, person, pairs, ordered)
+        known = {key: index for index, photo in enumerate(photos) if (key := _key(photo))}
+        text = (folder / "pairs.txt").read_text(encoding="utf-8-sig", errors="surrogateescape")
+        pairs, missing = read_pairs(text, known, None if folds is None else set(folds))
+    return Dataset(photos, people, person, pairs, ordered, missing)
 
 
-def read_pairs(text: str, known: dict[str, int]) -> tuple[Pair, ...]:
+def read_pairs(
+    text: str, known: Mapping[PhotoKey, int], folds: set[int] | None = None
+) -> tuple[tuple[Pair, ...], int]:
     """Read LFW's pairs.txt: `folds<TAB>n`, then n pairs of one and n of two people a fold.
 
     Parameters
     ----------
-    known : the index of each photo by its name without suffix.
+    known : the index of each photo.
+    folds : which to read; None for all that are there.
+
+    Returns
+    -------
+    The pairs, and how many were left out because a photo of theirs is not there.
 
     Raises
     ------
     DatasetError
-        When a line cannot be read or names an unknown photo.
+        When a line cannot be read.
     """
-    lines = [line.split() for line in text.splitlines() if line.strip()]
-    if not lines or len(lines[0]) not in (1, 2):
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    header = lines[0].split() if lines else []
+    if len(header) not in (1, 2) or not header[-1].isdecimal() or int(header[-1]) < 1:
         raise DatasetError("pairs.txt begins with no line `folds<TAB>pairs`")
-    each = int(lines[0][-1])
-    pairs = []
-    for number, words in enumerate(lines[1:]):
+    each = int(header[-1])
+    pairs, missing = [], 0
+    for number, line in enumerate(lines[1:]):
+        fold = number // (2 * each) + 1
+        one, other = _two_photos(line, number + 2)
+        if folds is not None and fold not in folds:
+            continue
+        if one in known and other in known:
+            pairs.append(Pair(known[one], known[other], one[0] == other[0], fold))
+        else:
+            missing += 1
+    return tuple(pairs), missing
+
+
+def _two_photos(line: str, number: int) -> tuple[PhotoKey, PhotoKey]:
+    words = [word.strip() for word in line.split("\t") if word.strip()]
+    if len(words) not in (3, 4):
+        match = _ONE_PERSON.fullmatch(line) or _TWO_PEOPLE.fullmatch(line)
+        words = [] if match is None else list(match.groups())
+    try:
         match words:
             case [name, one, other]:
-                names = (f"{name}_{int(one):04d}", f"{name}_{int(other):04d}")
+                return (_composed(name), int(one)), (_composed(name), int(other))
             case [name, one, another, other]:
-                names = (f"{name}_{int(one):04d}", f"{another}_{int(other):04d}")
-            case _:
-                raise DatasetError(f"pairs.txt, line {number + 2}: neither 3 nor 4 words")
-        for photo in names:
-            if photo not in known:
-                raise DatasetError(f"pairs.txt, line {number + 2}: there is no photo {photo}")
-        fold = number // (2 * each) + 1
-        pairs.append(Pair(known[names[0]], known[names[1]], len(words) == 3, fold))
-    return tuple(pairs)
+                return (_composed(name), int(one)), (_composed(another), int(other))
+    except ValueError:
+        pass
+    raise DatasetError(
+        f"pairs.txt, line {number}: neither `person n m` nor `person n person m`: {line!r}"
+    )
+
+
+def _key(photo: Path) -> PhotoKey | None:
+    number = _NUMBERED.search(photo.stem)
+    return None if number is None else (_composed(photo.parent.name), int(number[1]))
+
+
+def _order(photo: Path) -> tuple[str, float, str]:
+    """Sort by person and number: 2 comes before 10, also where no zeros lead."""
+    number = _NUMBERED.search(photo.stem)
+    return _composed(photo.parent.name), float(number[1]) if number else np.inf, photo.name
+
+
+def _composed(name: str) -> str:
+    """Return the name in one spelling; some file systems take accents apart."""
+    return unicodedata.normalize("NFC", name)
