@@ -102,7 +102,13 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
     decisions = Decisions(load_calibration(profile.crop_version), *rates)
     mark = fingerprint(profile.model(backend.embedder.model), rates=rates)
     breakers = Breakers.make()
-    heartbeat = Heartbeat(queue, settings.visibility_seconds, settings.hold_seconds, _give_up)
+    heartbeat = Heartbeat(
+        queue,
+        settings.visibility_seconds,
+        settings.hold_seconds,
+        _give_up,
+        stuck_seconds=settings.stuck_seconds,
+    )
     metrics = Metrics(settings.stack, settings.worker_id, breakers.all(), _print)
     hands = Hands(queue, heartbeat, settings.in_hand, breakers.all(), on_end=metrics.ended)
     parts = Parts(

@@ -81,8 +81,8 @@ class DatabaseSettings(StackSettings):
 
     database_url: str = Field(
         alias="DATABASE_URL",
-        description="PostgreSQL with pgvector, as a libpq URL; where the local stack "
-        "finds none it starts its own",
+        description="PostgreSQL with pgvector, as a libpq URL; with `postgresql+iam://` the "
+        "process logs in by its IAM role; where the local stack finds none it starts its own",
         repr=False,
     )
     unmatched_seconds: int = Field(
@@ -95,9 +95,10 @@ class DatabaseSettings(StackSettings):
     cache_url: str = Field(
         default="",
         alias="CACHE_URL",
-        description="Valkey or Redis that keeps results and wakes waiting requests; "
-        "everything works without one, more slowly (the local stack starts its own)",
-        pattern="^((rediss?|unix)://.+)?$",
+        description="Valkey or Redis that keeps results and wakes waiting requests, with "
+        "`rediss+iam://<user>@<host>:<port>/<cluster>` logged in to by IAM role; everything "
+        "works without one, more slowly (the local stack starts its own)",
+        pattern=r"^((rediss?|rediss\+iam|unix)://.+)?$",
         repr=False,
     )
     cache_seconds: int = Field(
@@ -289,6 +290,14 @@ class WorkerSettings(DatabaseSettings):
         le=43_000,
         alias="WORKER_HOLD_SECONDS",
         description="A photo that is in hand for longer is given up and left to the queue",
+    )
+    stuck_seconds: float = Field(
+        default=300,
+        gt=0,
+        le=3600,
+        alias="WORKER_STUCK_SECONDS",
+        description="A worker in which nothing moves for so long hangs, and ends itself; "
+        "the slowest photo must take less",
     )
     drain_seconds: float = Field(
         default=20,
