@@ -1,5 +1,8 @@
 """The API on a real database: people, faces, collections, keys, limits and the audit log."""
 
+import hashlib
+import hmac
+import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -17,7 +20,7 @@ from faces.gallery.gallery import Gallery
 from faces.gallery.keys import KeyStore
 from faces.gallery.vectors import UnmatchedFace
 from tests.fixtures.gallery import HERE, MODEL, QUALITY, unmatched, vector
-from tests.unit.chalice_app.fakes import FakeContext
+from tests.unit.chalice_app.fakes import KEY, FakeContext
 from tests.unit.chalice_app.gateway import Answer, call
 
 
@@ -235,6 +238,40 @@ def test_the_key_is_stored_nowhere(context: FakeContext, database_url: str) -> N
         [row] = connection.execute("SELECT api_keys::text FROM api_keys").fetchall()
     connections.close()
     assert key.rsplit("_", 1)[-1][:20] not in row[0]
+
+
+def test_a_key_is_in_no_log_line(
+    context: FakeContext, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        key = make_key(scopes=["read"], requests_per_minute=1)["key"]
+        assert call("GET", "/v1/people", key=key).status == 200
+        assert call("GET", "/v1/people", key=key).status == 429
+        assert call("GET", "/v1/keys", key=key[:-1] + "!").status == 401
+        context.clock.move(60)
+        assert call("GET", "/v1/keys", key=key).status == 403
+    written = capsys.readouterr().out + caplog.text + str([vars(each) for each in caplog.records])
+    assert "answered" in written
+    assert key[-43:-1] not in written
+
+
+def test_keys_are_compared_in_constant_time(
+    context: FakeContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every hash of a key that is given is compared by `hmac.compare_digest`, and by it alone."""
+    key = make_key(scopes=["read"])["key"]
+    compared: list[tuple[str, str]] = []
+
+    def compare(one: str, other: str) -> bool:
+        compared.append((one, other))
+        return False
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    for given in (KEY, key):
+        assert call("GET", "/v1/people", key=given).status == 401, "nothing else lets a key in"
+    digest = [hashlib.sha256(given.encode()).hexdigest() for given in (KEY, key)]
+    root = context.settings.api_key_sha256
+    assert compared == [(digest[0], root), (digest[1], root), (digest[1], digest[1])]
 
 
 def test_a_tenant_sees_only_its_own(context: FakeContext) -> None:
