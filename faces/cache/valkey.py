@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from faces.cache.cache import Answer, Cache, NoCache, Question, Sleeper, Wakeup
+from faces.iam_login import by_iam, cache_login
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -41,7 +42,8 @@ class ValkeyCache:
 
     Parameters
     ----------
-    url : `redis://...` or `rediss://...`, password included.
+    url : `redis://...` or `rediss://...`, password included, or
+        `rediss+iam://<user>@<host>:<port>/<cluster>`.
     stack : whose keys these are; stacks may share a server.
     seconds : how long a result is kept.
     clock : monotonic seconds.
@@ -162,8 +164,12 @@ class ValkeyCache:
             from redis.backoff import NoBackoff
             from redis.retry import Retry
 
+            url, login = self._url, dict[str, Any]()
+            if by_iam(url):
+                url, login = _role_login(url)
             self._made = Redis.from_url(
-                self._url,
+                url,
+                **login,
                 socket_connect_timeout=_CONNECT_SECONDS,
                 socket_timeout=_ANSWER_SECONDS,
                 socket_keepalive=True,
@@ -172,6 +178,19 @@ class ValkeyCache:
                 health_check_interval=10,
             )
         return self._made
+
+
+def _role_login(url: str) -> tuple[str, dict[str, Any]]:
+    """Return the URL and what logs each connection in by the process's IAM role."""
+    from redis.credentials import CredentialProvider
+
+    plain, user, token = cache_login(url)
+
+    class Role(CredentialProvider):
+        def get_credentials(self) -> tuple[str, str]:
+            return user, token()
+
+    return plain, {"credential_provider": Role()}
 
 
 class _Listening:

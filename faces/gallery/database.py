@@ -8,6 +8,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from faces.contracts.errors import TransientError
+from faces.iam_login import NoCredentials, database_login
 
 Connection = psycopg.Connection[TupleRow]
 # Hands out a connection in autocommit mode for the time of a `with` block; raises
@@ -19,15 +20,24 @@ _SILENCE_MS = 10_000
 
 
 def connect(url: str) -> Connection:
-    """Connect to `url` (libpq form) in autocommit mode.
+    """Connect to `url` in autocommit mode.
+
+    Parameters
+    ----------
+    url : in libpq's form; with `postgresql+iam://` the password is a token of the
+        process's IAM role, a fresh one for each connection.
 
     Raises
     ------
     psycopg.OperationalError
         When the database does not answer within 5 s or refuses.
     """
+    try:
+        login = database_login(url)
+    except NoCredentials as error:
+        raise psycopg.OperationalError(str(error)) from error
     return psycopg.connect(
-        url,
+        login,
         autocommit=True,
         # Server-side prepared statements would pin a session behind RDS Proxy.
         prepare_threshold=None,
