@@ -12,8 +12,10 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import boto3
 from chalice.app import BaseLambdaEvent, Blueprint, Rate, SQSEvent
 
+from chalice_app import migrate as migrations
 from chalice_app import notify as notifications
 from chalice_app.batch import Received, work_through
 from chalice_app.dead_letters import (
@@ -27,7 +29,7 @@ from chalice_app.dependencies import context
 from chalice_app.intake import Intake
 from chalice_app.observability import instrumented
 from chalice_app.sweep import Sweep
-from faces.contracts.settings import StackSettings
+from faces.contracts.settings import DatabaseSettings, StackSettings
 
 blueprint = Blueprint(__name__)
 
@@ -130,3 +132,15 @@ def sweep(_event: SweepEvent) -> None:
 
 
 sweep.event_class = SweepEvent
+
+
+@blueprint.lambda_function(name="migrate")
+def migrate(_event: Any, _context: Any) -> dict[str, list[str]]:
+    """Bring the database up to date; what a deployment calls last."""
+
+    def secrets() -> migrations.Secrets:
+        client: migrations.Secrets = boto3.client("secretsmanager")
+        return client
+
+    settings = DatabaseSettings.load(os.environ)
+    return migrations.run(settings, migrations.secret_arn(), secrets)

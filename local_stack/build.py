@@ -6,15 +6,17 @@ needs, and its `.chalice/` names no stack; the copy made here has neither fault,
 Chalice's memory of what is deployed out of the checkout.
 """
 
+import copy
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from faces.contracts.names import StackNames
+from faces.contracts.names import TAG_STACK, StackNames
+from local_stack.access import IN_NETWORK, Network, statements
 
 ROOT = Path(__file__).resolve().parent.parent
 # Paths below vendor/ that no Lambda imports.
@@ -22,19 +24,7 @@ _LEFT_OUT = {Path("faces/client"), Path("scaler/simulate.py"), Path("scaler/simu
 _PLACEHOLDER = re.compile(r"\$\{(STACK|STAGE|REGION|ACCOUNT|PARTITION)\}")
 # A package of dependencies weighs 10 MB; the one before stays for going back.
 _KEPT_PACKAGES = 2
-# Lambda's own network interfaces; these actions know no resources that could be named
-# (Lambda developer guide, "Giving Lambda functions access to resources in a VPC").
-_LIVE_IN_VPC = {
-    "Sid": "LiveInVpc",
-    "Effect": "Allow",
-    "Action": [
-        "ec2:CreateNetworkInterface",
-        "ec2:DescribeNetworkInterfaces",
-        "ec2:DeleteNetworkInterface",
-        "ec2:DescribeSubnets",
-    ],
-    "Resource": "*",
-}
+LIKE_PROD = "prod"
 
 
 @dataclass(frozen=True)
@@ -54,14 +44,6 @@ class Place:
     def fill(self, text: str) -> str:
         """Return `text` with `${STACK}` and the like filled in."""
         return _PLACEHOLDER.sub(lambda found: str(getattr(self, found[1].lower())), text)
-
-
-@dataclass(frozen=True)
-class Network:
-    """Subnets and security groups for Lambdas that live in a VPC."""
-
-    subnet_ids: Sequence[str]
-    security_group_ids: Sequence[str]
 
 
 class Project:
@@ -122,18 +104,28 @@ class Project:
     ) -> None:
         target = self.folder / ".chalice"
         target.mkdir(exist_ok=True)
+        config = json.loads(place.fill((self._source / ".chalice" / "config.json").read_text()))
+        # A stage without settings of its own is like `prod`.
+        stages = config["stages"]
+        stage = stages.setdefault(place.stage, copy.deepcopy(stages.get(LIKE_PROD)))
+        functions = {
+            each["iam_policy_file"]: name for name, each in stage["lambda_functions"].items()
+        }
         for path in sorted((self._source / ".chalice").glob("policy-*.json")):
             policy = json.loads(place.fill(path.read_text()))
             if network is not None:
-                policy["Statement"].append(_LIVE_IN_VPC)
+                function = functions.get(path.name, "")
+                policy["Statement"] += statements(function, network, asdict(place))
             (target / path.name).write_text(json.dumps(policy, indent=2))
-        config = json.loads(place.fill((self._source / ".chalice" / "config.json").read_text()))
-        stage = config["stages"][place.stage]
         # Decorators read the stack's name at import, where per-function variables are missing.
         stage["environment_variables"] = {**config["environment_variables"], **environment}
+        stage["tags"] = {TAG_STACK: place.stack}
         if network is not None:
-            stage["subnet_ids"] = list(network.subnet_ids)
-            stage["security_group_ids"] = list(network.security_group_ids)
+            stage["xray"] = True
+            for name in IN_NETWORK & stage["lambda_functions"].keys():
+                settings = stage["lambda_functions"][name]
+                settings["subnet_ids"] = list(network.subnet_ids)
+                settings["security_group_ids"] = list(network.security_group_ids)
         path = target / "config.json"
         path.touch(mode=0o600)  # the environment holds secrets
         path.write_text(json.dumps(config, indent=2))

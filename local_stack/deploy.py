@@ -15,7 +15,8 @@ import boto3
 from botocore.exceptions import ClientError
 
 from faces.contracts.names import StackNames
-from local_stack.build import ROOT, Network, Place, Project
+from local_stack.access import Network
+from local_stack.build import ROOT, Place, Project
 from local_stack.cloudformation import DeployError, delete_infra, deploy_infra, session_for
 from local_stack.emulator import ROOT_CREDENTIALS
 from local_stack.resume import resume_jobs

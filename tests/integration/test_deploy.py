@@ -267,6 +267,7 @@ MAY = {
     "dead_uploads": {"read photo", "write result"},
     "scale": {"read backlog"},
     "sweep": {"read photo", "write result"},
+    "migrate": set[str](),
 }
 
 

@@ -20,6 +20,7 @@ EVENT_FUNCTIONS = {
     "dead_uploads": "UploadsDlq",
     "scale": None,
     "sweep": None,
+    "migrate": None,
 }
 STAGES = ["local", "prod"]
 # Where no resource can be named: EC2's Describe calls and CloudWatch's data

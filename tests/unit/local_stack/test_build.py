@@ -3,12 +3,14 @@
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local_stack.build import _LEFT_OUT, ROOT, Network, Place, Project
+from local_stack.access import IN_NETWORK, Network
+from local_stack.build import _LEFT_OUT, ROOT, Place, Project
 
 PLACE = Place(stack="faces-x", stage="local", region="eu-west-1", account="123456789012")
 
@@ -102,14 +104,45 @@ def test_nobody_else_can_read_the_secrets(source: Path, tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_in_a_vpc_every_function_may_have_its_network_interfaces(
-    source: Path, tmp_path: Path
-) -> None:
-    project = made(source, tmp_path, network=Network(["subnet-1"], ["sg-1"]))
+NETWORK = Network(["subnet-1"], ["sg-1"], "db-1", "faces-x-cache", "arn:secret", "arn:key")
+
+
+def test_in_a_network_are_the_functions_that_open_database_or_cache(tmp_path: Path) -> None:
+    project = Project(tmp_path / "build", ROOT)
+    project.make(PLACE, {}, NETWORK)
     stage = settings(project, "config.json")["stages"]["local"]
-    assert (stage["subnet_ids"], stage["security_group_ids"]) == (["subnet-1"], ["sg-1"])
-    sids = [each.get("Sid") for each in settings(project, "policy-a.json")["Statement"]]
-    assert sids == [None, "LiveInVpc"]
+    assert stage["xray"] is True
+    inside = {
+        name
+        for name, each in stage["lambda_functions"].items()
+        if (each.get("subnet_ids"), each.get("security_group_ids")) == (["subnet-1"], ["sg-1"])
+    }
+    assert inside == IN_NETWORK
+
+    def sids(function: str) -> set[str]:
+        file = stage["lambda_functions"][function]["iam_policy_file"]
+        return {each["Sid"] for each in settings(project, file)["Statement"]}
+
+    login = {"LiveInVpc", "LogInToDatabase"}
+    assert sids("api_handler") >= {*login, "LogInToCache", "SendTraces"}
+    assert sids("migrate") == {
+        *login,
+        "WriteLogs",
+        "SendTraces",
+        "ReadMasterPassword",
+        "DecryptMasterPassword",
+    }
+    assert not sids("webhook") & {*login, "LogInToCache", "ReadMasterPassword"}
+    assert not sids("api_handler") & {"ReadMasterPassword", "DecryptMasterPassword"}
+
+
+def test_any_other_stage_is_like_prod(tmp_path: Path) -> None:
+    project = Project(tmp_path / "build", ROOT)
+    project.make(replace(PLACE, stage="canary"), {"A": "1"})
+    stages = settings(project, "config.json")["stages"]
+    assert stages["canary"]["lambda_functions"] == stages["prod"]["lambda_functions"]
+    assert "environment_variables" not in stages["prod"]
+    assert stages["canary"]["tags"] == {"faces:stack": "faces-x"}
 
 
 def test_keeps_what_chalice_remembers_until_told_to_forget(source: Path, tmp_path: Path) -> None:
