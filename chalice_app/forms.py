@@ -118,7 +118,7 @@ def parse_form(content_type: str, body: bytes) -> dict[str, str | FormFile]:
     for part in parts.all:
         name, value = _read(part)
         if name in found:
-            raise InvalidInput(name, f"{name}: comes twice")
+            raise InvalidInput(name, f"{name}: comes twice; send it once")
         found[name] = value
     return found
 

@@ -12,6 +12,12 @@ Model = TypeVar("Model", bound=BaseModel)
 
 BODY = "body"
 _SHOWN = 5
+# Where pydantic's own words are too short to help.
+_SAID = {
+    "missing": "this field is required",
+    "extra_forbidden": "this field is not known here; check its name",
+    "is_instance_of": "send a file in this part, with a file name",
+}
 
 
 def parse_json_object(body: str | bytes) -> dict[str, Any]:
@@ -51,7 +57,7 @@ def validate(model: type[Model], document: Mapping[str, Any]) -> Model:
         problems = error.errors(include_url=False, include_input=False, include_context=False)
         fields = [".".join(str(part) for part in problem["loc"]) or BODY for problem in problems]
         details = [
-            f"{field}: {problem['msg'].removeprefix('Value error, ')}"
+            f"{field}: {_SAID.get(problem['type']) or problem['msg'].removeprefix('Value error, ')}"
             for field, problem in zip(fields, problems, strict=True)
         ]
         raise InvalidInput(fields[0], "; ".join(details[:_SHOWN])) from None

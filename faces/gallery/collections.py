@@ -17,7 +17,8 @@ def ensure(connection: Connection, tenant: str, collection: str) -> int:
     for field, name in (("tenant", tenant), ("collection", collection)):
         if not _NAME.fullmatch(name):
             raise InvalidInput(
-                field, "use 1 to 63 letters, digits, '_', '.' and '-', starting with no sign"
+                field,
+                f"{field}: use 1 to 63 letters, digits, '_', '.' and '-', starting with no sign",
             )
     ensure_tenant(connection, tenant)
     connection.execute(
@@ -126,7 +127,7 @@ def delete(connection: Connection, tenant: str, collection: str) -> Deleted:
         `unknown_collection`; InvalidInput for the one that is always there.
     """
     if (tenant, collection) == (DEFAULT_TENANT, DEFAULT_COLLECTION):
-        raise InvalidInput("collection", "the default collection always stays")
+        raise InvalidInput("collection", "collection: the default collection always stays")
     collection_id = find(connection, tenant, collection)
     connection.execute("SELECT lock_feed()")
     faces = connection.execute(

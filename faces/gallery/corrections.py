@@ -41,7 +41,7 @@ def merge_people(
     kept_id, _ = people.require(connection, collection_id, keep)
     merged_id, _ = people.require(connection, collection_id, merge)
     if kept_id == merged_id:
-        raise InvalidInput("merge", "a person cannot be merged with itself")
+        raise InvalidInput("merge", "merge: a person cannot be merged with itself")
     connection.execute("UPDATE faces SET person_id = %s WHERE person_id = %s", [kept_id, merged_id])
     # Deleted before its e-mail and external id go over: both are unique.
     gone = connection.execute(

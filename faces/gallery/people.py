@@ -52,7 +52,7 @@ def page(
 ) -> PersonPage:
     """Return people by name; see `Gallery.list_people`."""
     if not 1 <= limit <= MAX_LIMIT:
-        raise InvalidInput("limit", f"must be 1 to {MAX_LIMIT}")
+        raise InvalidInput("limit", f"limit: must be 1 to {MAX_LIMIT}")
     after_name, after_id = _read_cursor(cursor) if cursor else (None, None)
     collection_id = collections.find(connection, tenant, collection)
     if query is not None and not query.isprintable():
@@ -232,4 +232,4 @@ def _read_cursor(cursor: str) -> tuple[str, str]:
             raise ValueError(lower_name)
         return lower_name, str(UUID(person_id))
     except (ValueError, TypeError, AttributeError):
-        raise InvalidInput("cursor", "use the next_cursor of the page before") from None
+        raise InvalidInput("cursor", "cursor: use the next_cursor of the page before") from None
