@@ -159,27 +159,19 @@ def _load_cpu(
 def _load_reference(
     choice: Choice, weights: Path, cache: Path, threads: int, smallest: SmallestFace
 ) -> Backend:
-    return _load_torch("cpu", choice, weights, threads, smallest)
+    from gpu_worker.backends.reference import FaceNetEmbedder, MtcnnDetector, set_threads
+
+    set_threads(threads)
+    return Backend(MtcnnDetector(smallest=smallest), FaceNetEmbedder(weights), choice, "cpu")
 
 
 def _load_cuda(
     choice: Choice, weights: Path, cache: Path, threads: int, smallest: SmallestFace
 ) -> Backend:
-    return _load_torch("cuda:0", choice, weights, threads, smallest)
+    from gpu_worker.backends.device.load import load_parts
 
-
-def _load_torch(
-    device_name: str, choice: Choice, weights: Path, threads: int, smallest: SmallestFace
-) -> Backend:
-    import torch
-
-    from gpu_worker.backends.reference import FaceNetEmbedder, MtcnnDetector, set_threads
-
-    set_threads(threads)
-    device = torch.device(device_name)
-    return Backend(
-        MtcnnDetector(device, smallest), FaceNetEmbedder(weights, device), choice, device_name
-    )
+    detector, embedder, make_nearest, device = load_parts("cuda:0", weights, smallest)
+    return Backend(detector, embedder, choice, device, make_nearest)
 
 
 _Loader = Callable[[Choice, Path, Path, int, SmallestFace], Backend]

@@ -32,14 +32,18 @@ def pyramid(height: int, width: int, smallest: float) -> list[tuple[float, int, 
     ----------
     smallest : shortest face side that is searched for, in pixels.
     """
-    levels = []
-    scale = CELL_PX / smallest
+    return levels(height, width, CELL_PX / smallest)
+
+
+def levels(height: int, width: int, scale: float) -> list[tuple[float, int, int]]:
+    """Return the same for a pyramid that begins at `scale`."""
+    found = []
     side = min(height, width) * scale
     while side >= CELL_PX:
-        levels.append((scale, int(height * scale + 1), int(width * scale + 1)))
+        found.append((scale, int(height * scale + 1), int(width * scale + 1)))
         scale *= PYRAMID_FACTOR
         side *= PYRAMID_FACTOR
-    return levels
+    return found
 
 
 def softmax(logits: FloatArray) -> FloatArray:

@@ -1,0 +1,67 @@
+"""Exact search on a device, which keeps a copy of the vectors."""
+
+import numpy as np
+import torch
+
+from gpu_worker.backends.base import FloatArray
+from gpu_worker.backends.device.graphs import Lane
+from gpu_worker.nearest import IndexArray
+
+_PRODUCTS = 128 * 1024 * 1024
+"""Compared at once, 4 bytes each."""
+
+
+class DeviceRows:
+    """Compares on a device; see `gpu_worker.nearest.NearestRows`.
+
+    Takes 2 KB a row there. What changed since the last search is brought there with the
+    next one, so that an enrolment costs one row and not the matrix. In float32, as on the
+    host.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._lane = Lane(device)
+        self._copy: torch.Tensor | None = None
+        self._changed: set[int] = set()
+
+    def changed(self, row: int) -> None:
+        """Bring this row again before the next search."""
+        self._changed.add(row)
+
+    def find(
+        self, rows: FloatArray, probes: FloatArray, count: int
+    ) -> tuple[IndexArray, FloatArray]:
+        """Return the most similar rows."""
+        if count == 0:
+            return (
+                np.empty((len(probes), 0), dtype=np.int64),
+                np.empty((len(probes), 0), dtype=np.float32),
+            )
+        with self._lane.open():
+            known = self._follow(rows)
+            asked = torch.from_numpy(np.ascontiguousarray(probes)).to(self._device)
+            step = max(count, _PRODUCTS // max(1, len(asked)))
+            values, places = [], []
+            for start in range(0, len(known), step):
+                part = asked @ known[start : start + step].T
+                best = part.topk(min(count, part.shape[1]), dim=1)
+                values.append(best.values)
+                places.append(best.indices + start)
+            all_values, all_places = torch.cat(values, dim=1), torch.cat(places, dim=1)
+            best = all_values.topk(count, dim=1)
+            found = all_places.gather(1, best.indices)
+            return found.cpu().numpy(), best.values.cpu().numpy()
+
+    def _follow(self, rows: FloatArray) -> torch.Tensor:
+        """Return the copy, brought up to date; (n, 512)."""
+        count, width = rows.shape
+        if self._copy is None or len(self._copy) < count:
+            # As much more as the host's table takes, or each new face would copy all.
+            self._copy = torch.empty((2 * count, width), device=self._device)
+            self._copy[:count] = torch.from_numpy(rows)
+        elif changed := sorted(row for row in self._changed if row < count):
+            part = torch.from_numpy(rows[changed])
+            self._copy[torch.tensor(changed, device=self._device)] = part.to(self._device)
+        self._changed.clear()
+        return self._copy[:count]
