@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from faces.contracts import settings as contract
 from faces.contracts.scaler_settings import ScalerSettings
+from faces.contracts.scaler_tuning import ScalerTuning
 from local_stack.settings import ROOT, LocalSettings
 
 FILE = ROOT / "docs" / "settings.md"
@@ -25,6 +26,7 @@ USERS: dict[type[contract.Settings], str] = {
     contract.ApiSettings: "API",
     contract.WorkerSettings: "worker",
     ScalerSettings: "scaler",
+    ScalerTuning: "scaler",
     LocalSettings: "local stack",
 }
 

@@ -18,6 +18,7 @@ from scaler.model import Backlog, Fleet, FleetConfig
 from scaler.observability import report
 from scaler.observe import Prices, QueueMetrics, QueueWatch, read_backlog, read_fleet
 from scaler.store import StateStore, StoreUnavailableError
+from scaler.template import TemplateWatch
 from scaler.tick import LAST_CALL_SECONDS, Controller, run
 
 blueprint = Blueprint(__name__)
@@ -56,6 +57,7 @@ class World:
         ssm = boto3.client("ssm", region_name=region, config=_CLIENT)
         cloudwatch = boto3.client("cloudwatch", region_name=region, config=_CLIENT)
         self._watch = QueueWatch(cloudwatch, self.names, time.time)
+        self._template = TemplateWatch(self._ec2, self.names, time.time)
         self.settings = LiveSettings(os.environ, ssm_overlay(ssm, self.names))
 
     def config(self) -> tuple[FleetConfig, str | None]:
@@ -69,7 +71,8 @@ class World:
         settings = self.settings.current
         parted = (each.split("=") for each in listed(settings.prices))
         prices = Prices({kind: float(price) for kind, price in parted}, settings.spot_price_ratio)
-        return read_fleet(self._ec2, self.names, prices, ready_tag=settings.ready_tag)
+        template = self._template.read() if settings.refresh else None
+        return read_fleet(self._ec2, self.names, prices, template, ready_tag=settings.ready_tag)
 
     def queue_metrics(self, backlog: Backlog | None) -> QueueMetrics:
         return self._watch.read(backlog)

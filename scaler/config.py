@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from faces.contracts.names import StackNames
 from faces.contracts.scaler_settings import ScalerSettings, listed
 from faces.contracts.settings import SettingsError
-from scaler.model import FleetConfig, Market, Rule, ScaleIn
+from scaler.limits import FleetConfig, FlowConfig, Market, Rule, ScaleIn
 from scaler.state import TEMPLATE_POOL, Pool
 
 if TYPE_CHECKING:
@@ -41,16 +41,41 @@ def fleet_config(settings: ScalerSettings) -> FleetConfig:
         scale_out_cooldown=settings.scale_out_cooldown_seconds,
         scale_in_cooldown=settings.scale_in_cooldown_seconds,
         latency_target=settings.latency_target_seconds,
+        latency_aim=settings.latency_aim,
+        initial_boot_seconds=settings.initial_boot_seconds,
+        initial_throughput=settings.initial_throughput,
+        flow=FlowConfig(
+            load_seconds=settings.flow_load_seconds,
+            launch_above=settings.flow_launch_above,
+            idle_load=settings.flow_idle_load,
+            queue_seconds=settings.flow_queue_seconds,
+            tail_seconds=settings.flow_tail_seconds,
+            surge_seconds=settings.flow_surge_seconds,
+            surge_deviations=settings.flow_surge_deviations,
+        ),
+        spike_floor=settings.spike_floor,
+        spike_factor=settings.spike_factor,
+        stale_seconds=settings.stale_seconds,
+        unseen_seconds=settings.unseen_seconds,
         boot_deadline=settings.boot_deadline_seconds,
+        orphan_recheck=settings.orphan_recheck_seconds,
         drain_seconds=settings.drain_seconds,
         keep_seconds=settings.keep_seconds,
+        loss_fraction=settings.loss_fraction,
         loss_hold=settings.loss_hold_seconds,
         dead_letter_limit=settings.dead_letter_limit,
+        dead_letter_window=settings.dead_letter_window_seconds,
         breaker_failures=settings.breaker_failures,
         breaker_seconds=settings.breaker_seconds,
+        breaker_longest=settings.breaker_longest_seconds,
+        backoff_seconds=settings.backoff_seconds,
+        backoff_longest=settings.backoff_longest_seconds,
         cool_off_seconds=settings.cool_off_seconds,
         budget_hours=settings.budget_hours or None,
         warm_pool=settings.warm_pool,
+        refresh=settings.refresh,
+        refresh_surge=settings.refresh_surge,
+        refresh_min_healthy=settings.refresh_min_healthy,
         pools=pools or (TEMPLATE_POOL,),
         markets=tuple(Market(each) for each in listed(settings.markets)),
         pause_until=settings.pause_until,

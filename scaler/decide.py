@@ -18,11 +18,12 @@ from dataclasses import replace
 from itertools import islice
 
 from scaler import breaker as circuit
-from scaler.flow import flow_rule
-from scaler.launching import allowance, budget_spent, intent, launching, startable
-from scaler.memory import confirmed, oldest_age, remember
-from scaler.model import Backlog, Decision, Fleet, FleetConfig, Observation, Reason, Rule
-from scaler.rules import given_rule, latency_rule
+from scaler.desired import aim_at, note_want
+from scaler.launching import allowance, intent, launching, startable
+from scaler.memory import oldest_age, remember
+from scaler.model import Backlog, Decision, Fleet, FleetConfig, Observation, Reason
+from scaler.refresh import least_healthy, refresh
+from scaler.rules import Situation
 from scaler.scale_in import drains, keepers
 from scaler.state import ControllerState, LaunchIntent, with_usage
 from scaler.upkeep import Upkeep, look_after
@@ -82,24 +83,31 @@ def _step(
     unseen = len(state.launched)
     lapsed = len(upkeep.released)
     capacity = len(fleet.ready) + len(fleet.booting) - len(upkeep.boot_failures) + unseen + lapsed
-    wanted, desired, reasons = _desired(state, backlog, fleet, unseen, capacity, age, config, now)
-    reasons += upkeep.reasons
+    aim = aim_at(Situation(backlog, fleet, unseen, state, age, config, now))
+    renewal = refresh(state, backlog, fleet, aim.desired, capacity, config, now)
+    reasons = [*aim.reasons, *upkeep.reasons]
+    if renewal.due:
+        reasons.append(Reason.REFRESHING)
     made: LaunchIntent | None = None
     rescued: tuple[str, ...] = ()
     started: tuple[str, ...] = ()
     given_up: tuple[str, ...] = ()
-    state = _note_want(state, desired, config, now)
-    short = desired - capacity
+    state = note_want(state, aim, config, now)
+    short = aim.desired + renewal.ahead - capacity
     if short > 0:
         rescued = upkeep.rescuable[:short]
+        unhealthy = least_healthy(aim.desired, config) - capacity - len(rescued)
+        rescued += upkeep.outdated[: max(0, unhealthy)]
         if rescued:
             reasons.append(Reason.RESCUED)
         short -= len(rescued)
         started, made, held = _grow(state, fleet, unseen, short, config, now)
         reasons += held
-    elif short < 0 and not state.intent:
+    elif short < 0 and not state.intent and not renewal.drain:
         given_up, held = drains(state, backlog, fleet, -short, config, now)
         reasons += held
+    if not rescued:
+        given_up += renewal.drain
     ended, stopped = _ended(upkeep, fleet, config)
     after = replace(
         state,
@@ -111,16 +119,16 @@ def _step(
     if made is not None and made is not state.intent:
         after = launching(after, made)
     return Decision(
-        desired=desired,
+        desired=aim.desired,
         state=after,
-        wanted=wanted,
+        wanted=aim.wanted,
         launch=made,
         start=started,
         rescue=(*upkeep.released, *rescued),
         drain=given_up,
         suspect=upkeep.suspected,
         cleared=upkeep.cleared,
-        terminate=ended,
+        terminate=(*ended, *renewal.end),
         stop=stopped,
         keep=keepers(fleet, given_up, config, now),
         reasons=tuple(reasons),
@@ -148,59 +156,6 @@ def _breaker(
     return replace(state, breaker=breaker, intent=intent_kept)
 
 
-def _desired(
-    state: ControllerState,
-    backlog: Backlog,
-    fleet: Fleet,
-    unseen: int,
-    capacity: int,
-    age: float | None,
-    config: FleetConfig,
-    now: float,
-) -> tuple[int, int, list[Reason]]:
-    """Return what the rule wants, what the limits leave of it, and which limits held."""
-    reasons: list[Reason] = []
-    total = confirmed(state, backlog.total, config)
-    if total < backlog.total:
-        reasons.append(Reason.SPIKE_UNCONFIRMED)
-    if config.rule is Rule.GIVEN:
-        wanted = given_rule(total, config)
-    elif config.rule is Rule.FLOW:
-        sure = replace(backlog, visible=min(backlog.visible, total))
-        wanted, notes = flow_rule(sure, fleet, unseen, state, age, config, now)
-        reasons += notes
-    else:
-        wanted, notes = latency_rule(total, fleet, unseen, state, age, config, now)
-        reasons += notes
-    desired = wanted
-    died = sum(count for _, count in state.dead)
-    if died >= max(config.dead_letter_limit, backlog.total / 5) and desired > max(1, capacity):
-        # More workers would only kill the same messages sooner.
-        desired = max(1, capacity)
-        reasons.append(Reason.DEAD_LETTERS_GROW)
-    if desired < config.min_instances:
-        desired = config.min_instances
-        reasons.append(Reason.RAISED_TO_MINIMUM)
-    if desired > config.max_instances:
-        desired = config.max_instances
-        reasons.append(Reason.HELD_TO_MAXIMUM)
-    if budget_spent(state, config):
-        # One worker ends what is in flight; the rest waits for the next day.
-        desired = min(desired, 1 if backlog.in_flight else 0)
-        reasons.append(Reason.BUDGET_SPENT)
-    return wanted, desired, reasons
-
-
-def _note_want(
-    state: ControllerState, desired: int, config: FleetConfig, now: float
-) -> ControllerState:
-    """Keep the highest desired number of the scale-in window in front."""
-    kept = [each for each in state.wants if now - each[0] <= config.scale_in_window]
-    while kept and kept[-1][1] <= desired:
-        kept.pop()
-    return replace(state, wants=(*kept, (now, desired)))
-
-
 def _grow(
     state: ControllerState,
     fleet: Fleet,
@@ -218,7 +173,7 @@ def _grow(
         # Whether it was carried out is not known; the same token cannot launch twice.
         reasons.append(Reason.FINISHING_EARLIER_LAUNCH)
         return (), pending if pending.count <= allowed else None, reasons
-    started = tuple(islice(startable(state, fleet, now), allowed))
+    started = tuple(islice(startable(state, fleet, config, now), allowed))
     allowed -= len(started)
     made = intent(state, allowed, config, now) if allowed else None
     if allowed and made is None:

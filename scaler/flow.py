@@ -9,54 +9,39 @@ R workers ready it wants
 
 workers: the load, what the target leaves time for, and, when more than 20 s of work wait
 for each worker, enough to be through with that soon. A fleet between `need - 0.8` and
-`need` is left as it is, so the fleet is kept busy and seldom changed. What is overdue
-keeps everybody, and what `latency` would launch is launched.
+`need` is left as it is, so the fleet is kept busy and seldom changed, and what `latency`
+would launch is launched.
+
+A surge is not waited out: when the backlog grew for 15 s by four standard deviations more
+than chance arrivals of the load would make it, the arrivals S of these seconds count
+instead, and need is at least S + W / 12. Nor is the end of a burst: a fleet above need is
+kept as long as W / 12 of its workers are busy, and no longer, since only the load, not the
+queue that passes, may come again within the scale-in window.
 """
 
 import math
 
-from scaler.model import Backlog, Fleet, FleetConfig, Reason
-from scaler.rules import latency_rule, measured_rate
+from scaler.model import Backlog, Fleet, FleetConfig
+from scaler.rules import Situation, Want, latency_rule, measured_rate
 from scaler.state import ControllerState
 
-# Over which the load is averaged, in seconds.
-_LOAD_SECONDS = 120.0
-# Workers by which the need may exceed the fleet before it grows.
-_LAUNCH_ABOVE = 0.8
-# Of the load, without a message left: so little keeps no worker.
-_IDLE_LOAD = 0.5
-# Seconds of work that may wait for each worker, and within which what is above it is done.
-_QUEUE_SECONDS = 20.0
 
-
-def flow_rule(
-    backlog: Backlog,
-    fleet: Fleet,
-    unseen: int,
-    state: ControllerState,
-    oldest_age: float | None,
-    config: FleetConfig,
-    now: float,
-) -> tuple[int, list[Reason]]:
-    """Return how many workers the flow and the latency target need.
-
-    Parameters
-    ----------
-    backlog : as far as it is confirmed.
-    unseen : launched workers that are not in `fleet` yet.
-    oldest_age : seconds, None when nothing waits or nothing is known.
-    """
-    if not backlog.total:
-        return max(0, math.ceil(state.load - _IDLE_LOAD)), []
-    ready = len(fleet.ready)
-    capacity = ready + len(fleet.booting) + unseen
-    in_time, reasons = latency_rule(backlog.total, fleet, unseen, state, oldest_age, config, now)
-    rate = measured_rate(state, config)
-    work = backlog.visible / rate
-    need = state.load + work / config.latency_target
-    need += max(0.0, work - ready * _QUEUE_SECONDS) / _QUEUE_SECONDS
-    kept = capacity if _overdue(backlog, ready, rate, state, config, now) else math.ceil(need)
-    return max(1, in_time, math.ceil(need - _LAUNCH_ABOVE), min(capacity, kept)), reasons
+def flow_rule(seen: Situation) -> Want:
+    """Return how many workers the flow and the latency target need."""
+    flow, load = seen.config.flow, seen.state.load
+    if not seen.backlog.total:
+        number = max(0, math.ceil(load - flow.idle_load))
+        return Want(number, number)
+    in_time = latency_rule(seen)
+    work = seen.backlog.visible / seen.rate
+    need = load + work / seen.config.latency_target
+    need += max(0.0, work - seen.ready * flow.queue_seconds) / flow.queue_seconds
+    surge = _surge(seen)
+    if surge:
+        need = max(need, surge + work / flow.tail_seconds)
+    kept = math.ceil(max(need, load + work / flow.tail_seconds))
+    number = max(1, in_time.number, math.ceil(need - flow.launch_above), min(seen.capacity, kept))
+    return Want(number, max(1, math.ceil(load)), in_time.reasons)
 
 
 def load(
@@ -73,21 +58,22 @@ def load(
     busy = min(len(fleet.ready), backlog.in_flight)
     # A burst is no flow.
     seen = min(busy + growth, 2.0 * config.max_instances)
-    weight = 1 - math.exp(-elapsed / _LOAD_SECONDS)
+    weight = 1 - math.exp(-elapsed / config.flow.load_seconds)
     return max(0.0, state.load + weight * (seen - state.load))
 
 
-def _overdue(
-    backlog: Backlog,
-    ready: int,
-    rate: float,
-    state: ControllerState,
-    config: FleetConfig,
-    now: float,
-) -> bool:
-    """Whether something seems to wait for longer than the target."""
-    return any(
-        min(backlog.total, level - rate * ready * (now - at)) > ready
-        for at, level in state.samples
-        if now - at >= config.latency_target
-    )
+def _surge(seen: Situation) -> float:
+    """Return the workers that the latest arrivals keep busy, 0 where chance explains them."""
+    flow, load = seen.config.flow, seen.state.load
+    earlier = [each for each in seen.state.samples if each[0] <= seen.now - flow.surge_seconds]
+    if not earlier:
+        return 0.0
+    at, level = earlier[-1]
+    span = seen.now - at
+    if span > 2 * flow.surge_seconds:
+        return 0.0  # nobody looked in between
+    busy = min(seen.ready, seen.backlog.in_flight)
+    workers = busy + (seen.backlog.total - level) / span / seen.rate
+    # Poisson: L * rate * span messages come in the time, give or take the root of that.
+    deviation = math.sqrt((load + 1) / (seen.rate * span))
+    return workers if workers > load + 1 + flow.surge_deviations * deviation else 0.0

@@ -64,9 +64,13 @@ def open_pools(
     )
 
 
-def startable(state: ControllerState, fleet: Fleet, now: float) -> Iterator[str]:
+def startable(
+    state: ControllerState, fleet: Fleet, config: FleetConfig, now: float
+) -> Iterator[str]:
     """Yield the stopped instances not started yet whose pool did not refuse lately."""
     for each in fleet.stopped:
+        if each.outdated and config.refresh:
+            continue
         if each.instance_id not in state.launched and not _cooling(state, each, now):
             yield each.instance_id
 

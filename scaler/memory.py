@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from scaler.flow import load
-from scaler.model import Backlog, Fleet, FleetConfig, Observation, Rule
+from scaler.model import Backlog, Fleet, FleetConfig, Observation
 from scaler.state import ControllerState, Usage
 
 _DAY = 86_400
@@ -19,8 +19,6 @@ _METRIC_LAG = 120.0
 # Over which the throughput is averaged, and what has to be seen of it first.
 _THROUGHPUT_SECONDS = 1800.0
 _LEAST_BUSY_SECONDS = 60.0
-# What is overdue is looked for so many targets back.
-_TARGETS_BACK = 4
 
 
 def remember(
@@ -35,7 +33,7 @@ def remember(
     # Longer gaps are not accounted for: nobody knows what ran in a pause of the controller.
     elapsed = min(max(0.0, now - state.ticked_at), _LONGEST_GAP) if state.ticked_at else 0.0
     total = backlog.total
-    back = config.latency_target * (_TARGETS_BACK if config.rule is Rule.FLOW else 1)
+    back = max(config.latency_target, 2 * config.flow.surge_seconds)
     launched = _unseen(state, fleet, config, now)
     capacity = len(fleet.ready) + len(fleet.booting) + len(launched)
     lost = state.capacity - capacity

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from scaler.limits import FleetConfig, FlowConfig, Market, Rule, ScaleIn
 from scaler.state import TEMPLATE_POOL, ControllerState, LaunchIntent, Pool
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Decision",
     "Fleet",
     "FleetConfig",
+    "FlowConfig",
     "Instance",
     "Market",
     "Observation",
@@ -23,28 +25,6 @@ __all__ = [
     "Rule",
     "ScaleIn",
 ]
-
-
-class Rule(StrEnum):
-    """How the wanted number of workers is worked out; see `scaler.rules`, `scaler.flow`."""
-
-    GIVEN = "given"
-    LATENCY = "latency"
-    FLOW = "flow"
-
-
-class ScaleIn(StrEnum):
-    """When workers are given up: with the queue empty, or whenever there are too many."""
-
-    EMPTY = "empty"
-    SURPLUS = "surplus"
-
-
-class Market(StrEnum):
-    """How an instance is bought."""
-
-    SPOT = "spot"
-    ON_DEMAND = "on-demand"
 
 
 class Reason(StrEnum):
@@ -80,6 +60,7 @@ class Reason(StrEnum):
     BOOT_DEADLINE_PASSED = "boot_deadline_passed"
     DRAIN_UNCONFIRMED = "drain_unconfirmed"
     RESCUED = "rescued"
+    REFRESHING = "refreshing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +94,7 @@ class Instance:
     drained : the worker confirmed that it holds no message and receives none.
     orphan_at : since when it is suspected to be dead; 0 when it is not.
     ready : the worker receives, or did; only read of suspects.
+    outdated : launched from an older image or launch template than a new one would be.
     """
 
     instance_id: str
@@ -126,6 +108,7 @@ class Instance:
     drained: bool = False
     orphan_at: float = 0
     ready: bool = False
+    outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +126,7 @@ class Fleet:
     ----------
     leaving : how many are shutting down or stopping: no capacity, but they exist.
     hourly_price : of all that are paid for now, in dollars.
+    outdated : how many of the ready, booting and stopped ones are outdated.
     """
 
     ready: Sequence[Instance] = ()
@@ -152,6 +136,7 @@ class Fleet:
     stopped: Sequence[Instance] = ()
     leaving: int = 0
     hourly_price: float = 0.0
+    outdated: int = 0
 
     @property
     def paid(self) -> int:
@@ -188,55 +173,6 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
-class FleetConfig:
-    """Limits and times (seconds) of the decisions; explained in docs/scaling.md.
-
-    Attributes
-    ----------
-    pools : (type, zone) pairs in order of preference; `TEMPLATE_POOL` stands for what
-        the launch template says.
-    markets : in order of preference.
-    """
-
-    rule: Rule = Rule.GIVEN
-    scale_in: ScaleIn = ScaleIn.EMPTY
-    min_instances: int = 0
-    max_instances: int = 15
-    messages_per_instance: int = 5
-    launch_batch: int = 5
-    min_runtime: float = 300
-    quiet_time: float = 15
-    scale_in_window: float = 120
-    scale_out_cooldown: float = 0
-    scale_in_cooldown: float = 0
-    latency_target: float = 120
-    initial_boot_seconds: float = 90
-    initial_throughput: float = 0.5
-    spike_floor: int = 50
-    spike_factor: float = 4
-    stale_seconds: float = 30
-    unseen_seconds: float = 60
-    boot_deadline: float = 600
-    orphan_recheck: float = 30
-    drain_seconds: float = 300
-    keep_seconds: float = 600
-    loss_fraction: float = 0.3
-    loss_hold: float = 300
-    dead_letter_limit: int = 20
-    dead_letter_window: float = 300
-    breaker_failures: int = 5
-    breaker_seconds: float = 60
-    breaker_longest: float = 900
-    cool_off_seconds: float = 180
-    budget_hours: float | None = None
-    warm_pool: int = 0
-    pools: tuple[Pool, ...] = (TEMPLATE_POOL,)
-    markets: tuple[Market, ...] = (Market.ON_DEMAND,)
-    pause_until: float = 0
-    dry_run: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
     """What is to be done now, and why nothing more.
 
@@ -252,8 +188,8 @@ class Decision:
     suspect : instances marked as orphans: looked at again before they are ended. A drain
         claim that they are under is renewed.
     cleared : suspects that are alive after all; their mark goes.
-    terminate, stop : instances to end, or to keep as warm ones: only confirmed drains
-        and suspects that still looked dead.
+    terminate, stop : instances to end, or to keep as warm ones: only confirmed drains,
+        suspects that still looked dead, and outdated ones that are stopped.
     keep : instances told not to end themselves for being idle.
     capacity : ready and booting workers, launches that EC2 does not show yet included.
     unseen : how many launches EC2 does not show yet.

@@ -4,6 +4,7 @@ from aws_lambda_powertools import Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from faces.contracts.names import METRICS_DIMENSION, METRICS_NAMESPACE
+from faces.contracts.version import CODE_VERSION
 from scaler.log import logger, stack
 from scaler.state import BreakerState
 from scaler.tick import TickRecord
@@ -93,4 +94,5 @@ def report(record: TickRecord) -> None:
     )
     for name, value in found.items():
         metrics.add_metric(name, _UNITS.get(name, MetricUnit.Count), value)
+    metrics.add_metadata("code_version", CODE_VERSION)
     metrics.flush_metrics()

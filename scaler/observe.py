@@ -21,6 +21,7 @@ from faces.contracts.names import (
 )
 from scaler.log import logger
 from scaler.model import Backlog, Fleet, Instance, Market, Pool
+from scaler.template import Template
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -71,12 +72,18 @@ class Prices:
 
 
 def read_fleet(
-    ec2: "EC2Client", names: StackNames, prices: Prices, *, ready_tag: bool
+    ec2: "EC2Client",
+    names: StackNames,
+    prices: Prices,
+    template: Template | None = None,
+    *,
+    ready_tag: bool,
 ) -> Fleet | None:
     """Return the fleet, None when it cannot be read whole.
 
     Parameters
     ----------
+    template : what new workers are launched from; None when that is not known.
     ready_tag : whether a running instance without the tag of a ready worker still boots.
     """
     filters = [
@@ -92,13 +99,15 @@ def read_fleet(
             for reservation in page["Reservations"]
             for instance in reservation["Instances"]
         ]
-        return sort_fleet(described, prices, ready_tag=ready_tag)
+        return sort_fleet(described, prices, template, ready_tag=ready_tag)
     except (BotoCoreError, ClientError, KeyError, ValueError):
         logger.exception("the fleet cannot be read")
         return None
 
 
-def sort_fleet(described: Iterable[Any], prices: Prices, *, ready_tag: bool) -> Fleet:
+def sort_fleet(
+    described: Iterable[Any], prices: Prices, template: Template | None = None, *, ready_tag: bool
+) -> Fleet:
     """Sort instances as DescribeInstances gives them by what they are good for."""
     groups: dict[str, list[Instance]] = {
         name: [] for name in ("ready", "booting", "draining", "suspect", "stopped")
@@ -111,7 +120,8 @@ def sort_fleet(described: Iterable[Any], prices: Prices, *, ready_tag: bool) -> 
             continue
         tags = {tag["Key"]: tag["Value"] for tag in raw.get("Tags", ())}
         ready = state == "running" and (TAG_READY in tags or not ready_tag)
-        instance = _instance(raw, tags, ready=ready)
+        outdated = template is not None and template.outdates(raw, tags)
+        instance = _instance(raw, tags, ready=ready, outdated=outdated)
         if state == "stopped":
             group = "stopped"
         elif TAG_ORPHAN in tags:
@@ -122,10 +132,20 @@ def sort_fleet(described: Iterable[Any], prices: Prices, *, ready_tag: bool) -> 
             group = "ready" if ready else "booting"
         groups[group].append(instance)
     paid = (each for name, group in groups.items() if name != "stopped" for each in group)
-    return Fleet(**groups, leaving=leaving, hourly_price=sum(prices.of(each) for each in paid))
+    replaceable = (*groups["ready"], *groups["booting"], *groups["stopped"])
+    return Fleet(
+        ready=groups["ready"],
+        booting=groups["booting"],
+        draining=groups["draining"],
+        suspect=groups["suspect"],
+        stopped=groups["stopped"],
+        leaving=leaving,
+        hourly_price=sum(prices.of(each) for each in paid),
+        outdated=sum(each.outdated for each in replaceable),
+    )
 
 
-def _instance(raw: Any, tags: Mapping[str, str], *, ready: bool) -> Instance:
+def _instance(raw: Any, tags: Mapping[str, str], *, ready: bool, outdated: bool) -> Instance:
     spot = raw.get("InstanceLifecycle") == "spot"
     return Instance(
         instance_id=raw["InstanceId"],
@@ -139,6 +159,7 @@ def _instance(raw: Any, tags: Mapping[str, str], *, ready: bool) -> Instance:
         drained=TAG_DRAINED in tags,
         orphan_at=_second(tags, TAG_ORPHAN),
         ready=ready,
+        outdated=outdated,
     )
 
 

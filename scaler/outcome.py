@@ -6,9 +6,6 @@ from scaler import breaker as circuit
 from scaler.model import FleetConfig
 from scaler.state import ControllerState, Pool, cool_off_key, with_usage
 
-_FIRST_BACKOFF = 5.0
-_LONGEST_BACKOFF = 120.0
-
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -57,7 +54,7 @@ def absorb(
         breaker = circuit.failed(breaker, config, now, failures=outcome.permanent, permanent=True)
     if outcome.retryable:
         breaker = circuit.failed(breaker, config, now, failures=outcome.retryable)
-        backoff = min(_LONGEST_BACKOFF, max(_FIRST_BACKOFF, backoff * 2))
+        backoff = min(config.backoff_longest, max(config.backoff_seconds, backoff * 2))
         until = now + backoff
     cool_offs = dict(state.cool_offs)
     for market, pool in outcome.capacity_errors:

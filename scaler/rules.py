@@ -18,71 +18,108 @@ before its arrival: nothing that is older waits any more.
 """
 
 import math
+from dataclasses import dataclass
 
-from scaler.model import Fleet, FleetConfig, Reason
+from scaler.model import Backlog, Fleet, FleetConfig, Reason
 from scaler.state import ControllerState
 
-# Of the target: readings are approximate, and a message is taken with up to nine others.
-_AIM = 0.85
 
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a rule looks at.
 
-def given_rule(backlog: int, config: FleetConfig) -> int:
-    """Return ceil(backlog / messages an instance)."""
-    return math.ceil(backlog / config.messages_per_instance)
-
-
-def latency_rule(
-    backlog: int,
-    fleet: Fleet,
-    unseen: int,
-    state: ControllerState,
-    oldest_age: float | None,
-    config: FleetConfig,
-    now: float,
-) -> tuple[int, list[Reason]]:
-    """Return how many workers the latency target needs.
-
-    Parameters
+    Attributes
     ----------
+    backlog : as far as it is confirmed.
     unseen : launched workers that are not in `fleet` yet; they begin their boot.
     oldest_age : seconds, None when nothing waits or nothing is known.
     """
+
+    backlog: Backlog
+    fleet: Fleet
+    unseen: int
+    state: ControllerState
+    oldest_age: float | None
+    config: FleetConfig
+    now: float
+
+    @property
+    def ready(self) -> int:
+        """Workers that receive messages."""
+        return len(self.fleet.ready)
+
+    @property
+    def capacity(self) -> int:
+        """Workers that receive messages or will."""
+        return self.ready + len(self.fleet.booting) + self.unseen
+
+    @property
+    def rate(self) -> float:
+        """Messages a second of one busy worker."""
+        return measured_rate(self.state, self.config)
+
+    @property
+    def boot(self) -> float:
+        """Seconds from launch to the first message."""
+        return self.state.boot_seconds or self.config.initial_boot_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What a rule answers.
+
+    Attributes
+    ----------
+    number : workers wanted now.
+    lasting : how many of them may be wanted again soon, and are therefore not given up
+        for as long as the scale-in window.
+    """
+
+    number: int
+    lasting: int
+    reasons: tuple[Reason, ...] = ()
+
+
+def given_rule(seen: Situation) -> Want:
+    """Return ceil(backlog / messages an instance)."""
+    number = math.ceil(seen.backlog.total / seen.config.messages_per_instance)
+    return Want(number, number)
+
+
+def latency_rule(seen: Situation) -> Want:
+    """Return how many workers the latency target needs."""
+    backlog, now = seen.backlog.total, seen.now
     if backlog == 0:
-        return 0, []
-    reasons: list[Reason] = []
-    rate, boot = measured_rate(state, config), measured_boot(state, config)
-    target = config.latency_target * _AIM
+        return Want(0, 0)
+    reasons: tuple[Reason, ...] = ()
+    rate, boot = seen.rate, seen.boot
+    # Readings are approximate, and a message is taken with up to nine others.
+    target = seen.config.latency_target * seen.config.latency_aim
     if target <= boot * 1.1:
         # No launch could ever be in time; the best is to be done soon after the boot.
         target = 2 * boot
-        reasons.append(Reason.TARGET_BELOW_BOOT_TIME)
-    ready = len(fleet.ready)
-    rests = [max(0.0, boot - (now - each.launched_at)) for each in fleet.booting]
-    rests += [boot] * unseen
-    coming = len(rests)
+        reasons = (Reason.TARGET_BELOW_BOOT_TIME,)
+    ready = seen.ready
+    rests = [max(0.0, boot - (now - each.launched_at)) for each in seen.fleet.booting]
+    rests += [boot] * seen.unseen
 
     more = _missing(backlog, target, ready, rests, rate, boot)
     fewest = _enough(backlog, target, ready, rests, rate)
-    oldest = now - oldest_age if oldest_age is not None else now - target
-    for at, level in state.samples:
+    oldest = now - (target if seen.oldest_age is None else seen.oldest_age)
+    for at, level in seen.state.samples:
         horizon = at + target - now
         if at < oldest or horizon <= boot * 1.1:
             continue
         left = min(backlog, level - rate * ready * (now - at))
         more = max(more, _missing(left, horizon, ready, rests, rate, boot))
         fewest = max(fewest, _enough(left, horizon, ready, rests, rate))
-    wanted = ready + coming + more if more else fewest
-    return max(1, wanted), reasons
+    number = max(1, seen.capacity + more if more else fewest)
+    return Want(number, number, reasons)
 
 
 def measured_rate(state: ControllerState, config: FleetConfig) -> float:
     """Return messages a second of one busy worker."""
     return state.throughput or config.initial_throughput
-
-
-def measured_boot(state: ControllerState, config: FleetConfig) -> float:
-    """Return seconds from launch to the first message."""
-    return state.boot_seconds or config.initial_boot_seconds
 
 
 def _missing(

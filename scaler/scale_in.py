@@ -16,7 +16,7 @@ def drains(
     config: FleetConfig,
     now: float,
 ) -> tuple[tuple[str, ...], list[Reason]]:
-    """Return whom to claim: on-demand before spot, then the oldest, and what prevents it.
+    """Return whom to claim: outdated, then on-demand, then the oldest; and what prevents it.
 
     Which worker holds a message cannot be seen from outside; a claimed one says when it
     holds none. While there is work, one worker is never claimed.
@@ -52,6 +52,7 @@ def drains(
         free,
         key=lambda each: (
             each.keep_until > now,
+            not each.outdated,
             each.market is Market.SPOT,
             each.launched_at,
             each.instance_id,

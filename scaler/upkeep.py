@@ -17,7 +17,8 @@ class Upkeep:
     over : to be ended: the worker confirmed its drain, or a suspect still looks dead.
     stoppable : of these, the ones that can be stopped and started again.
     released : claims that expired while nobody looked; their workers go on.
-    rescuable : claimed and not confirmed, the latest claim first.
+    rescuable : claimed and not confirmed, the latest claim first; `outdated` are those
+        that run an older image.
     suspected : newly suspected; `boot_failures` are those that did not boot in time.
     cleared : suspects that came to work after all.
     """
@@ -26,13 +27,14 @@ class Upkeep:
     stoppable: tuple[str, ...]
     released: tuple[str, ...]
     rescuable: tuple[str, ...]
+    outdated: tuple[str, ...]
     suspected: tuple[str, ...]
     boot_failures: tuple[str, ...]
     cleared: tuple[str, ...]
     reasons: tuple[Reason, ...]
 
 
-_NOTHING = Upkeep((), (), (), (), (), (), (), ())
+_NOTHING = Upkeep((), (), (), (), (), (), (), (), ())
 
 
 def look_after(fleet: Fleet, config: FleetConfig, now: float) -> Upkeep:
@@ -86,11 +88,18 @@ def look_after(fleet: Fleet, config: FleetConfig, now: float) -> Upkeep:
             each.instance_id
             for each in over
             if each.drained and each.market is Market.ON_DEMAND and not each.orphan_at
+            if not _old(each, config)
         ),
         released=tuple(released),
-        rescuable=tuple(each.instance_id for each in rescuable),
+        rescuable=tuple(each.instance_id for each in rescuable if not _old(each, config)),
+        outdated=tuple(each.instance_id for each in rescuable if _old(each, config)),
         suspected=(*late, *unconfirmed),
         boot_failures=late,
         cleared=tuple(cleared),
         reasons=tuple(reasons),
     )
+
+
+def _old(instance: Instance, config: FleetConfig) -> bool:
+    """Whether an instance is to be replaced anyway."""
+    return instance.outdated and config.refresh

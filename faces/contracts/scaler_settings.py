@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from faces.contracts.settings import StackSettings
+from faces.contracts.scaler_tuning import ScalerTuning
 
 _PRICE = re.compile(r"[a-z0-9.-]+=\d+(\.\d+)?")
 
@@ -22,7 +22,7 @@ def _check_prices(text: str) -> str:
     return text
 
 
-class ScalerSettings(StackSettings):
+class ScalerSettings(ScalerTuning):
     """The scaler's settings; an overlay can change them while it runs."""
 
     rule: str = Field(
@@ -188,19 +188,42 @@ class ScalerSettings(StackSettings):
         default=60,
         gt=0,
         alias="SCALER_BREAKER_SECONDS",
-        description="How long it stays open before it probes; doubles up to 15 minutes",
+        description="How long it stays open before it probes; doubles with each probe that fails",
     )
     dead_letter_limit: int = Field(
         default=20,
         ge=1,
         alias="SCALER_DEAD_LETTER_LIMIT",
-        description="New dead letters in five minutes from which the fleet no longer grows",
+        description="New dead letters (within SCALER_DEAD_LETTER_WINDOW_SECONDS) from which "
+        "the fleet no longer grows",
     )
     loss_hold_seconds: float = Field(
         default=300,
         ge=0,
         alias="SCALER_LOSS_HOLD_SECONDS",
-        description="No scale-in for so long after a third of the workers was lost at once",
+        description="No scale-in for so long after SCALER_LOSS_FRACTION of the workers was "
+        "lost at once",
+    )
+    refresh: bool = Field(
+        default=True,
+        alias="SCALER_REFRESH",
+        description="Replace workers whose image or launch template is not the latest",
+    )
+    refresh_surge: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        alias="SCALER_REFRESH_SURGE",
+        description="So large a share of the wanted workers is launched ahead of those that "
+        "it replaces",
+    )
+    refresh_min_healthy: float = Field(
+        default=0.9,
+        ge=0,
+        le=1,
+        alias="SCALER_REFRESH_MIN_HEALTHY",
+        description="So large a share of the wanted workers stays ready meanwhile; without "
+        "room to launch ahead, one less",
     )
     pause_until: float = Field(
         default=0,
@@ -218,4 +241,12 @@ class ScalerSettings(StackSettings):
     def _limits_in_order(self) -> Self:
         if self.min_instances > self.max_instances:
             raise ValueError("SCALER_MIN_INSTANCES must not be above SCALER_MAX_INSTANCES")
+        if self.breaker_seconds > self.breaker_longest_seconds:
+            raise ValueError(
+                "SCALER_BREAKER_SECONDS must not be above SCALER_BREAKER_LONGEST_SECONDS"
+            )
+        if self.backoff_seconds > self.backoff_longest_seconds:
+            raise ValueError(
+                "SCALER_BACKOFF_SECONDS must not be above SCALER_BACKOFF_LONGEST_SECONDS"
+            )
         return self

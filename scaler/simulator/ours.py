@@ -47,6 +47,8 @@ def flow_config(trace: Trace) -> FleetConfig:
         quiet_time=5,
         scale_in_window=60,
         boot_deadline=150,
+        initial_boot_seconds=80,
+        initial_throughput=0.25,
     )
 
 

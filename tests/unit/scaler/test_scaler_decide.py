@@ -21,6 +21,7 @@ from scaler.model import (
     ScaleIn,
 )
 from scaler.outcome import Outcome, absorb
+from scaler.rules import Situation
 from scaler.state import Breaker, BreakerState, ControllerState, LaunchIntent, Usage
 
 NOW = 1_767_322_800.0
@@ -409,8 +410,8 @@ def test_the_flow_keeps_the_load_and_is_soon_through_with_a_burst(
     config = replace(LATENCY, rule=Rule.FLOW)
     state = ControllerState(load=load, level=visible)
     fleet = Fleet(ready=instances(2))
-    found, _ = flow_rule(Backlog(visible, 2), fleet, 0, state, None, config, NOW)
-    assert found == wanted
+    seen = Situation(Backlog(visible, 2), fleet, 0, state, None, config, NOW)
+    assert flow_rule(seen).number == wanted
 
 
 def test_a_target_below_the_boot_time_is_said_and_met_as_well_as_can_be() -> None:

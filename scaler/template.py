@@ -1,0 +1,75 @@
+"""What a new worker would be launched from, so that older ones are known as such."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from faces.contracts.names import StackNames
+from scaler.log import logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+# EC2 sets it on what is launched from a template (EC2 user guide, "Launch templates").
+TAG_VERSION = "aws:ec2launchtemplate:version"
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The latest version of a stack's launch template.
+
+    Attributes
+    ----------
+    image : id of its image; empty where EC2 does not tell.
+    """
+
+    version: int
+    image: str
+
+    def outdates(self, raw: Any, tags: Mapping[str, str]) -> bool:
+        """Whether an instance, as DescribeInstances gives it, is of an earlier version.
+
+        A reading may be behind what was launched just now, so a later version is none.
+        Without the version's tag the image counts.
+        """
+        version = tags.get(TAG_VERSION, "")
+        if version.isdecimal():
+            return int(version) < self.version
+        image = raw.get("ImageId", "")
+        return bool(self.image and image and image != self.image)
+
+
+def read_template(ec2: "EC2Client", names: StackNames) -> Template | None:
+    """Return the latest version of the launch template, None when it cannot be read."""
+    try:
+        (latest,) = ec2.describe_launch_template_versions(
+            LaunchTemplateName=names.launch_template, Versions=["$Latest"], ResolveAlias=True
+        )["LaunchTemplateVersions"]
+        image = latest["LaunchTemplateData"].get("ImageId", "")
+        # An alias that was not resolved is no id.
+        return Template(latest["VersionNumber"], image if image.startswith("ami-") else "")
+    except (BotoCoreError, ClientError, KeyError, ValueError):
+        logger.warning("the launch template cannot be read", exc_info=True)
+        return None
+
+
+@dataclass
+class TemplateWatch:
+    """Reads the template once a minute at most; what cannot be read outdates nobody."""
+
+    ec2: "EC2Client"
+    names: StackNames
+    clock: Callable[[], float]
+    period: float = 60.0
+    _asked_at: float = 0.0
+    _latest: Template | None = None
+
+    def read(self) -> Template | None:
+        """Return the latest version as far as it is known."""
+        now = self.clock()
+        if now - self._asked_at >= self.period:
+            self._asked_at = now
+            self._latest = read_template(self.ec2, self.names)
+        return self._latest
