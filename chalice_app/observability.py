@@ -14,6 +14,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from faces.contracts.names import METRICS_DIMENSION, METRICS_NAMESPACE
 from faces.contracts.settings import StackSettings
+from faces.contracts.version import CODE_VERSION
 
 SERVICE = "front-end"
 
@@ -32,8 +33,8 @@ def count(name: str, dimensions: Mapping[str, str]) -> None:
         value=1,
         namespace=METRICS_NAMESPACE,
         default_dimensions={METRICS_DIMENSION: _settings.stack, **dimensions},
-    ):
-        pass
+    ) as metric:
+        metric.add_metadata("code_version", CODE_VERSION)
 
 
 LambdaHandler = Callable[[Any, Any], Any]
@@ -81,4 +82,5 @@ def instrumented(handler: Callable[[Any], None]) -> Callable[[Any], None]:
 def flush_metrics() -> None:
     """Send the metrics that were added, where there are any."""
     if metrics.provider.metric_set:
+        metrics.add_metadata("code_version", CODE_VERSION)
         metrics.flush_metrics()

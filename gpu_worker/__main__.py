@@ -15,6 +15,9 @@ from faces.contracts.settings import SettingsError, WorkerSettings
 from gpu_worker.backends.base import ModelUnusableError
 from gpu_worker.backends.choice import Backend, choose_here, load, prepare
 from gpu_worker.backends.converted import cache_folder
+from gpu_worker.identity import URL_VARIABLE
+from gpu_worker.identity import environment as instance_environment
+from gpu_worker.imds import InstanceMetadata
 from gpu_worker.weights import ensure_weights, weights_path
 
 log = logging.getLogger("gpu_worker")
@@ -45,6 +48,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
             if arguments.prepare:
                 prepare(choose_here("auto"), weights, cache)
             return 0
+        if url := environ.get(URL_VARIABLE):
+            environ = instance_environment(environ, InstanceMetadata(url))
         settings = WorkerSettings.load(environ)
         choice = choose_here(settings.backend)
         weights = ensure_weights(weights_path(environ))

@@ -109,7 +109,9 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
         _give_up,
         stuck_seconds=settings.stuck_seconds,
     )
-    metrics = Metrics(settings.stack, settings.worker_id, breakers.all(), _print)
+    metrics = Metrics(
+        settings.stack, settings.worker_id, breakers.all(), _print, image=settings.image
+    )
     hands = Hands(queue, heartbeat, settings.in_hand, breakers.all(), on_end=metrics.ended)
     parts = Parts(
         uploads=S3Uploads(s3, names.in_bucket, settings.max_upload_bytes),
@@ -131,6 +133,7 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
         announce=Announce(SqsAnnouncer(sqs, responses), queue, heartbeat.drop),
         max_pixels=settings.max_pixels,
         worker_id=settings.worker_id,
+        image=settings.image or None,
         clock=utc_now,
     )
     sizes = Sizes(

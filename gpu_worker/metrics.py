@@ -9,14 +9,18 @@ import json
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from faces.contracts.names import METRICS_DIMENSION, METRICS_NAMESPACE
+from faces.contracts.version import CODE_VERSION
 from gpu_worker.breaker import Breaker, State
 from gpu_worker.protocol import Task
 
 MAX_VALUES = 100
 """Values that one metric may have in a line, by the specification."""
+
+NETWORK_STAGES = ("detect", "embed")
+"""One thread each: the busier one says how much of the worker is used."""
 
 _BREAKER_VALUES = {State.CLOSED: 0, State.HALF_OPEN: 0.5, State.OPEN: 1}
 
@@ -28,6 +32,7 @@ class Metrics:
     ----------
     write : takes a line of JSON.
     clock : returns seconds since 1970.
+    image : the machine image, named in each line.
     """
 
     def __init__(
@@ -38,12 +43,14 @@ class Metrics:
         write: Callable[[str], None],
         *,
         clock: Callable[[], float] = time.time,
+        image: str = "",
     ) -> None:
         self._stack = stack
         self._worker_id = worker_id
         self._breakers = breakers
         self._write = write
         self._clock = clock
+        self._image = image
         self._lock = threading.Lock()
         self._since = clock()
         self._clear()
@@ -83,6 +90,7 @@ class Metrics:
             "ImagesPerSecond": ("Count/Second", round(images / max(now - since, 1e-3), 3)),
             "Images": ("Count", images),
             "HandedBack": ("Count", handed_back),
+            "Utilisation": ("Percent", _utilisation(milliseconds, now - since)),
         }
         for breaker in self._breakers:
             values[f"Breaker{breaker.name}"] = ("None", _BREAKER_VALUES[breaker.state])
@@ -108,9 +116,17 @@ class Metrics:
             **dimensions,
             "message": "metrics",
             "worker_id": self._worker_id,
+            "code_version": CODE_VERSION,
+            **({"image": self._image} if self._image else {}),
             **{name: value for name, (_, value) in values.items()},
         }
         self._write(json.dumps(line))
+
+
+def _utilisation(milliseconds: Mapping[str, Sequence[float]], seconds: float) -> float:
+    """Return for what share of the time, in percent, the busier network worked."""
+    busy = max(sum(milliseconds.get(name, ())) for name in NETWORK_STAGES)
+    return round(min(100.0, busy / max(seconds, 1e-3) / 10), 1)
 
 
 def _thinned(values: Sequence[float]) -> list[float]:

@@ -70,7 +70,7 @@ class Parts:
     ----------
     profile : how faces are cut and their vectors put together.
     max_pixels : photos of more are refused before they are decoded.
-    worker_id : stands in the result.
+    worker_id, image : stand in the result.
     clock : returns the time, aware.
     """
 
@@ -84,6 +84,7 @@ class Parts:
     max_pixels: int
     worker_id: str
     clock: Callable[[], datetime]
+    image: str | None = None
 
 
 def stages(parts: Parts, sizes: Sizes, breakers: Breakers) -> tuple[Stage, ...]:
@@ -152,6 +153,7 @@ def stages(parts: Parts, sizes: Sizes, breakers: Breakers) -> tuple[Stage, ...]:
                 parts.profile.model(parts.embedder.model),
                 parts.worker_id,
                 parts.clock,
+                parts.image,
             ),
             threads=sizes.transfers,
             capacity=embed_room,

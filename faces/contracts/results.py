@@ -222,6 +222,7 @@ class JobResult(StoredDocument):
         beside the one that was enrolled or verified. EXCEEDS_MAX_FACES is among their reasons.
     timings_ms : wall milliseconds by stage (`fetch`, `decode`, `detect`, `embed`, `match`).
     worker_id : the EC2 instance, or None when no worker had a part in it.
+    image : the machine image that it was started from (ami-...), where it knows it.
     cached : an earlier job had asked the same of the same photo, and the gallery had not
         changed since: this is that job's answer, made without looking at the photo again.
     submitted_at, finished_at : UTC.
@@ -243,6 +244,7 @@ class JobResult(StoredDocument):
     model: ModelInfo | None = None
     timings_ms: dict[str, float] = Field(default_factory=dict)
     worker_id: str | None = None
+    image: str | None = None
     cached: bool = False
     code_version: str
     submitted_at: datetime

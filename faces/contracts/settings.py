@@ -197,7 +197,12 @@ class WorkerSettings(DatabaseSettings):
     worker_id: str = Field(
         default="local",
         alias="WORKER_ID",
-        description="The EC2 instance that the worker runs on",
+        description="The EC2 instance that the worker runs on; on one it asks for itself",
+    )
+    image: str = Field(
+        default="",
+        alias="WORKER_IMAGE",
+        description="The machine image that the instance was started from, likewise",
     )
     idle_seconds: float = Field(
         default=300,

@@ -17,7 +17,7 @@ class Store:
 
     Attributes
     ----------
-    model, worker_id : stand in the result.
+    model, worker_id, image : stand in the result.
     clock : returns the time, aware.
     """
 
@@ -25,6 +25,7 @@ class Store:
     model: ModelInfo
     worker_id: str
     clock: Callable[[], datetime]
+    image: str | None = None
 
     def __call__(self, tasks: Sequence[Task]) -> None:
         """Store what is known of the jobs; what was stored before counts."""
@@ -50,6 +51,7 @@ class Store:
             model=self.model,
             timings_ms=task.timings.milliseconds(),
             worker_id=self.worker_id,
+            image=self.image,
             code_version=CODE_VERSION,
             submitted_at=id_time(task.job.job_id),
             finished_at=self.clock(),

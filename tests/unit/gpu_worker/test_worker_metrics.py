@@ -116,3 +116,16 @@ def test_a_line_stays_within_the_limits_of_the_format(bench: Bench) -> None:
     values = line["DetectMilliseconds"]
     assert len(values) == MAX_VALUES
     assert (values[0], values[-1]) == (0, 999)
+
+
+def test_utilisation_is_the_share_of_time_in_which_the_busier_network_works() -> None:
+    bench = Bench()
+    bench.metrics.stage("detect", 4, 1)
+    bench.metrics.stage("detect", 2, 1)
+    bench.metrics.stage("embed", 1, 3)
+    bench.metrics.stage("fetch", 50, 1)
+    (line,) = bench.flush(after=10)
+    assert line["Utilisation"] == 60
+    (line,) = bench.flush(after=10)
+    assert line["Utilisation"] == 0
+    assert line["code_version"]
