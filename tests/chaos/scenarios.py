@@ -1,0 +1,324 @@
+"""What is done to a running rig, and what must be true after it.
+
+A scenario sends photos while a fault lasts, then lets the rig settle; `account` says the
+rest. `scale` is 1 for the long form; the short form is a thirtieth of it.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from faces.gallery.database import connect
+from tests.chaos.accounting import GAVE_UP, SUCCEEDED, Account, account
+from tests.chaos.faults import HTTP_FAULTS, Fault, Plan, Proxy
+from tests.chaos.photos import Harm
+from tests.chaos.rig import VISIBILITY_SECONDS, Place, Rig, eventually
+
+PHOTOS, KILLS = 2_000, 100
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One way to make trouble.
+
+    Attributes
+    ----------
+    play : does it; returns what else was noticed that is wrong.
+    options : of the rig.
+    settle_seconds : within which everything must have ended after the fault.
+    """
+
+    name: str
+    play: Callable[[Rig, float], list[str]]
+    options: dict[str, object]
+    settle_seconds: float = 90.0
+
+
+SCENARIOS: list[Scenario] = []
+
+
+def scenario(
+    name: str, settle_seconds: float = 90.0, **options: object
+) -> Callable[[Callable[[Rig, float], list[str] | None]], Callable[[Rig, float], list[str] | None]]:
+    """Add a scenario to `SCENARIOS`."""
+
+    def add(
+        play: Callable[[Rig, float], list[str] | None],
+    ) -> Callable[[Rig, float], list[str] | None]:
+        SCENARIOS.append(
+            Scenario(name, lambda rig, scale: play(rig, scale) or [], options, settle_seconds)
+        )
+        return play
+
+    return add
+
+
+def some(scale: float, most: int, least: int) -> int:
+    return max(least, round(most * scale))
+
+
+@contextmanager
+def traffic(rig: Rig, photos: int, seconds: float) -> Iterator[None]:
+    """Send photos, evenly over `seconds`, while the block runs; all are sent at its end."""
+
+    def run() -> None:
+        began = time.monotonic()
+        for number in range(photos):
+            time.sleep(max(0.0, began + seconds * number / photos - time.monotonic()))
+            rig.send(1)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    yield
+    thread.join()
+
+
+@scenario("kill -9 of workers at random", 150, workers=2)
+def kill_workers(rig: Rig, scale: float) -> None:
+    """Kills come while photos are in hand, as often as workers come back."""
+    kills, photos = some(scale, KILLS, 4), some(scale, PHOTOS, 60)
+    sent = 0
+    while rig.kills < kills or sent < photos:
+        if sent < photos:
+            portion = min(photos - sent, -(-photos // kills))
+            rig.send(portion)
+            sent += portion
+        rig.look()
+        done = len(rig.ledger.results)
+        # Some of what was sent is under way, some of it done.
+        eventually(lambda done=done: len(rig.ledger.uploads) > done + 1, 1)  # type: ignore[misc]
+        time.sleep(rig.random.uniform(0.1, 1.6))
+        if rig.kills < kills:
+            rig.kill_worker()
+
+
+@scenario("kill -9 of Lambdas before they delete their messages", lambda_deaths=0.3)
+def kill_lambdas(rig: Rig, scale: float) -> None:
+    rig.send(some(scale, 400, 40))
+
+
+@scenario("kill -9 of the database")
+def kill_database(rig: Rig, scale: float) -> None:
+    postgres = rig.place.postgres
+    with traffic(rig, some(scale, 300, 40), 20 * max(scale, 0.3)):
+        for _ in range(some(scale, 5, 1)):
+            time.sleep(2)
+            assert postgres.pid is not None
+            os.kill(postgres.pid, signal.SIGKILL)
+            time.sleep(1)
+            postgres.start()
+
+
+def http_faults(proxy: Callable[[Rig], Proxy], faults: tuple[Fault, ...], rate: float) -> Callable[
+    [Rig, float], list[str]
+]:  # fmt: skip
+    """Return a play in which a share of the requests to one service meets faults."""
+
+    def play(rig: Rig, scale: float) -> list[str]:
+        plan = proxy(rig).plan = Plan(
+            faults=faults, rate=rate, slow_seconds=0.5, seed=rig.random.randrange(1 << 30)
+        )
+        rig.send(some(scale, 300, 30))
+        eventually(lambda: rig.ended(), 60 + 240 * scale)
+        proxy(rig).plan = Plan()
+        missed = [fault for fault in faults if not plan.met[fault]]
+        return [f"no request met: {', '.join(missed)}"] if missed else []
+
+    return play
+
+
+SCENARIOS += [
+    Scenario(
+        "S3 slow, throttled, failing, cut off, its answers lost",
+        http_faults(lambda rig: rig.s3, HTTP_FAULTS, 0.15),
+        {},
+    ),
+    Scenario(
+        "SQS slow, throttled, failing, cut off, its answers lost",
+        http_faults(lambda rig: rig.sqs, HTTP_FAULTS, 0.15),
+        {},
+    ),
+]
+
+
+@scenario("results written, the answer lost")
+def lose_answers(rig: Rig, scale: float) -> None:
+    """Every second result is stored and nobody hears of it."""
+    rig.s3.plan = Plan(
+        faults=(Fault.ANSWER_LOST,),
+        rate=0.5,
+        matching=lambda method, target: method == "PUT" and "/results/" in target,
+        seed=1,
+    )
+    rig.send(some(scale, 200, 30))
+    eventually(rig.ended, 120)
+    rig.s3.plan = Plan()
+
+
+@scenario("S3 and SQS away for a while")
+def take_aws_away(rig: Rig, scale: float) -> None:
+    rig.send(some(scale, 200, 20))
+    for proxy in (rig.s3, rig.sqs):
+        proxy.down = True
+        proxy.cut_all()
+        rig.send(some(scale, 50, 10))
+        time.sleep(8)
+        proxy.down = False
+
+
+@scenario("PostgreSQL slow, cut off, away")
+def trouble_database(rig: Rig, scale: float) -> None:
+    with traffic(rig, some(scale, 300, 40), 16):
+        rig.database.delay = 0.2
+        time.sleep(3)
+        rig.database.delay = 0.0
+        for _ in range(some(scale, 20, 4)):
+            rig.database.cut_all()
+            time.sleep(0.4)
+        rig.database.down = True
+        rig.database.cut_all()
+        time.sleep(5)
+        rig.database.down = False
+
+
+@scenario("events and messages twice and in another order")
+def repeat_everything(rig: Rig, scale: float) -> None:
+    jobs = rig.send(some(scale, 300, 40))
+    rig.notify_again(jobs)
+    rig.request_again(jobs)
+    eventually(rig.ended, 120)
+    # And long after all is over.
+    rig.notify_again(jobs)
+    rig.request_again(jobs[:20])
+
+
+@scenario("clocks that jump by a day", environ={"CHAOS_CLOCK": "7"})
+def jump_clocks(rig: Rig, scale: float) -> None:
+    rig.send(some(scale, 200, 30))
+
+
+@scenario("a worker that is frozen and wakes up")
+def freeze_worker(rig: Rig, scale: float) -> list[str]:
+    """What it held is done by the other one; when it wakes up it must not do harm."""
+    jobs = rig.send(some(scale, 200, 30))
+    assert eventually(lambda: len(rig.workers()) == 2, 10)
+    assert eventually(rig.begun, 60)
+    frozen = rig.workers()[0]
+    frozen.send_signal(signal.SIGSTOP)
+    done = eventually(rig.ended, 30 + 3 * VISIBILITY_SECONDS)
+    frozen.send_signal(signal.SIGCONT)
+    time.sleep(2)
+    return [] if done else [f"of {len(jobs)} some waited for the frozen worker"]
+
+
+@scenario(
+    "photos that crash, hang or exhaust the worker",
+    120,
+    workers=2,
+    environ={"WORKER_STUCK_SECONDS": "4", "CHAOS_MEMORY_MIB": "3000"},
+)
+def poison(rig: Rig, scale: float) -> list[str]:
+    """They end as failed, others do not suffer, and they can be redriven."""
+    noticed = []
+    good = rig.send(some(scale, 100, 10))
+    bad = {
+        harm: rig.send(some(scale, 2, 1), harm, expect=GAVE_UP)
+        for harm in (Harm.CRASH, Harm.HANG, Harm.EXHAUST)
+    }
+    good += rig.send(some(scale, 100, 10))
+    if not eventually(rig.ended, 150):
+        noticed.append("poison did not end")
+    slow = [job for job in good if rig.ledger.results.get(job) != SUCCEEDED]
+    if slow:
+        noticed.append(f"{len(slow)} others suffered")
+    # The cause is gone: the photo is exchanged for a harmless one, and redriven.
+    job = bad[Harm.CRASH][0]
+    rig.cure(job)
+    rig.redrive(job)
+    if not eventually(rig.ended, 60):
+        noticed.append("the redriven job did not end")
+    return noticed
+
+
+@scenario("a migration of the gallery that locks every table")
+def migrate_gallery(rig: Rig, scale: float) -> None:
+    with traffic(rig, some(scale, 300, 40), 10):
+        time.sleep(2)
+        with connect(rig.place.postgres.url) as connection:
+            for number in range(some(scale, 3, 1)):
+                with connection.transaction():
+                    for table in ("people", "faces", "changes", "unmatched_faces"):
+                        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+                        connection.execute(
+                            f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS chaos{number} int"
+                        )
+                    time.sleep(3)
+
+
+@scenario("a disk that is full under the database")
+def fill_disk(rig: Rig, scale: float) -> list[str]:
+    """Nothing more fits on the file system of the database, for some seconds."""
+    if rig.place.disk is None:
+        return ["skipped: no file system of its own could be mounted"]
+    filler = rig.place.disk / "filler"
+    with traffic(rig, some(scale, 200, 30), 10):
+        time.sleep(1)
+        try:
+            with filler.open("wb") as file, contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(1 << 22))
+                    file.flush()
+            assert os.statvfs(rig.place.disk).f_bavail == 0
+            time.sleep(6)
+        finally:
+            filler.unlink()
+    if not rig.place.postgres.alive():
+        rig.place.postgres.start()
+    return []
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One line of the table.
+
+    Attributes
+    ----------
+    seconds : the whole scenario.
+    recovery_seconds : from the end of the fault until every upload had ended.
+    skipped : why it was not played.
+    """
+
+    name: str
+    account: Account
+    seconds: float
+    recovery_seconds: float
+    noticed: tuple[str, ...]
+    skipped: str = ""
+
+    @property
+    def good(self) -> bool:
+        return bool(self.skipped) or (self.account.clean and not self.noticed)
+
+
+def played(place: Place, each: Scenario, scale: float, seed: int) -> Outcome:
+    """Play one scenario on a stack of its own and count."""
+    began = time.monotonic()
+    name = f"chaos-{seed % 10_000}-{SCENARIOS.index(each)}"
+    with Rig(place, name, seed=seed, **each.options) as rig:  # type: ignore[arg-type]
+        noticed = each.play(rig, scale)
+        recovery = rig.settle(each.settle_seconds)
+        ledger = rig.close_books()
+    skipped = next((line for line in noticed if line.startswith("skipped")), "")
+    return Outcome(
+        name=each.name,
+        account=account(ledger),
+        seconds=time.monotonic() - began,
+        recovery_seconds=recovery,
+        noticed=tuple(noticed),
+        skipped=skipped,
+    )

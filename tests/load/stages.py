@@ -1,0 +1,117 @@
+"""Stages of 4, 8, 12 and 100 users: p50, p95 and failure rate of each, held to limits."""
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+USERS = (4, 8, 12, 100)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """How one stage went; of whole jobs, times in milliseconds.
+
+    Attributes
+    ----------
+    shed : requests that were answered 429.
+    """
+
+    users: int
+    jobs: int
+    failed: int
+    jobs_per_second: float
+    p50: float
+    p95: float
+    shed: int = 0
+
+    @property
+    def failure_rate(self) -> float:
+        return self.failed / self.jobs if self.jobs else 1.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a stage must keep; times in milliseconds."""
+
+    failure_rate: float
+    p95: float
+
+
+def violations(stages: Sequence[Stage], limits: Mapping[int, Limits]) -> list[str]:
+    """Return in words what the stages do not keep."""
+    found = []
+    for stage in stages:
+        limit = limits[stage.users]
+        if stage.jobs == 0:
+            found.append(f"{stage.users} users: no job was done")
+            continue
+        if stage.failure_rate > limit.failure_rate:
+            found.append(
+                f"{stage.users} users: {stage.failure_rate:.1%} failed, "
+                f"{limit.failure_rate:.1%} are allowed"
+            )
+        if stage.p95 > limit.p95:
+            found.append(f"{stage.users} users: p95 is {stage.p95:.0f} ms, not {limit.p95:.0f} ms")
+    return found
+
+
+def read_stage(users: int, statistics: Path) -> Stage:
+    """Return what Locust wrote of one stage (`--csv`)."""
+    with statistics.open() as file:
+        rows = {row["Name"]: row for row in csv.DictReader(file)}
+    row = rows.get("whole job")
+    if row is None:
+        return Stage(users, 0, 0, 0.0, 0.0, 0.0)
+    return Stage(
+        users=users,
+        jobs=int(row["Request Count"]),
+        failed=int(row["Failure Count"]),
+        jobs_per_second=float(row["Requests/s"]),
+        p50=float(row["50%"]),
+        p95=float(row["95%"]),
+    )
+
+
+def run_stage(users: int, seconds: int, environ: Mapping[str, str], photo: Path, to: Path) -> Stage:
+    """Run Locust with so many users for so long against the stack of `environ`."""
+    prefix = to / f"{users}-users"
+    command = [
+        *(sys.executable, "-m", "locust", "-f", str(ROOT / "tests" / "load" / "users.py")),
+        *("--headless", "--only-summary", "-u", str(users), "-r", str(users)),
+        *("-t", f"{seconds}s", "--stop-timeout", "60", "--csv", str(prefix)),
+        *("--exit-code-on-error", "0"),
+    ]
+    done = subprocess.run(
+        command,
+        env={**os.environ, **environ, "LOAD_PHOTO": str(photo)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr[-2000:])
+    return read_stage(users, prefix.with_name(prefix.name + "_stats.csv"))
+
+
+def plot(stages: Sequence[Stage], path: Path) -> None:
+    """Draw the times of all stages."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    users = [str(stage.users) for stage in stages]
+    axes.plot(users, [stage.p95 / 1000 for stage in stages], "o-", label="p95")
+    axes.plot(users, [stage.p50 / 1000 for stage in stages], "o-", label="p50")
+    axes.set(xlabel="users at once", ylabel="seconds from upload slot to answer", ylim=(0, None))
+    axes.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
