@@ -97,7 +97,7 @@ def forwarded(request: Request) -> list[tuple[bytes, bytes]]:
 
 
 def problem(error: FacesError, status: int, retry_after: int | None = None) -> Response:
-    """Return a problem document; `status` is the proxy's (502, 503 or 504)."""
+    """Return a problem document; `status` is the proxy's (429, 502 or 504)."""
     document = error.problem(new_id()).model_dump(mode="json", exclude_none=True)
     document["status"] = status
     headers = {"Retry-After": str(retry_after)} if retry_after is not None else None
@@ -149,10 +149,12 @@ class FrontDoor:
             async with self._admission.admitted() as answered:
                 await self._pass_on(request, send, answered)
         except QueueFull:
+            # As API Gateway answers what is over its limits; so waiting stays bounded.
             busy = FacesError(
-                ErrorCode.UNAVAILABLE, "More requests wait than can be served; try again shortly."
+                ErrorCode.TOO_MANY_REQUESTS,
+                "More requests wait than can be served; try again shortly.",
             )
-            await problem(busy, 503, _RETRY_AFTER_SECONDS)(request.scope, request.receive, send)
+            await problem(busy, 429, _RETRY_AFTER_SECONDS)(request.scope, request.receive, send)
         except ClientDisconnect:
             log.info("client left while it sent %s %s", request.method, request.url.path)
 

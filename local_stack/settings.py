@@ -68,7 +68,7 @@ class LocalSettings(StackSettings):
         default=1000,
         ge=0,
         alias="FRONT_DOOR_QUEUE",
-        description="Requests that may queue before the front door; more are answered 503",
+        description="Requests that may queue before the front door; more are answered 429",
     )
     database_url: str = Field(
         default="",

@@ -221,9 +221,9 @@ def test_who_comes_to_a_full_queue_is_told_when_to_come_again(
     wait_until(lambda: state(narrow_door)["waiting"] == 1)
     third = httpx.get(narrow_door + "/wait", timeout=30)
     upstream.open.set()
-    assert third.status_code == 503
+    assert third.status_code == 429
     assert int(third.headers["retry-after"]) > 0
-    assert problem(third).code == "unavailable"
+    assert problem(third).code == "too_many_requests"
     assert [first().status_code, second().status_code] == [200, 200]
 
 
@@ -235,7 +235,7 @@ def test_who_waits_too_long_in_the_queue_is_told_so(upstream: Upstream, tmp_path
     upstream.open.clear()
     first = in_the_background(lambda: httpx.get(url + "/wait", timeout=30))
     wait_until(lambda: upstream.inside == 1)
-    assert httpx.get(url + "/wait", timeout=30).status_code == 503
+    assert httpx.get(url + "/wait", timeout=30).status_code == 429
     assert state(url) == {"in_flight": 1, "waiting": 0}
     upstream.open.set()
     assert first().status_code == 200
