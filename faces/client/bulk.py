@@ -1,143 +1,180 @@
-"""Bulk enrolment: a folder or a zip of photos becomes people.
+"""Bulk enrolment: many photos become people.
 
-A folder a person, or a photo a person: `Ann Smith/1.jpg`, `Ann Smith/2.jpg`, `Bob.jpg`. A
-second photo of a person is added to who the first one made.
-
-python -m faces.client.bulk staff/ --collection office
-python -m faces.client.bulk staff.zip --collection office --force
+A folder a person, or a photo a person: `Ann Smith/1.jpg`, `Ann Smith/2.jpg`, `Bob.jpg`; the
+same in a zip. A second photo of a person is added to who the first one made.
 """
 
-import argparse
-import sys
 import zipfile
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from faces.client.errors import ClientError, JobFailed
-from faces.client.photos import Photo, load
+from faces.client.errors import ClientError, JobFailed, PhotoNotReadable, UploadRefused
+from faces.client.jobs import succeeded
 from faces.client.sync import Client
 from faces.contracts.jobs import DEFAULT_COLLECTION, JobKind, JobParams
 from faces.contracts.results import Enrolment
 
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A photo of one person.
+
+    Attributes
+    ----------
+    name : how the photo is called to people.
+    content : a path, or bytes.
+    job_id : of the job that it was already sent for; it is not sent again.
+    """
+
+    name: str
+    content: Path | bytes
+    job_id: str | None = None
+
+
+@dataclass
+class Sitter:
+    """A person to be enrolled: one who is there (`person_id`), or will be made."""
+
+    name: str
+    portraits: list[Portrait]
+    person_id: str | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one photo: an enrolment, or the reason why there is none."""
+    """What became of one photo: an enrolment, or the error why there is none."""
 
     name: str
     photo: str
     enrolment: Enrolment | None = None
-    refused: str | None = None
+    error: ClientError | None = None
+
+    @property
+    def lasts(self) -> bool:
+        """Whether sending the same photo again would end the same way."""
+        return self.error is None or isinstance(
+            self.error, JobFailed | UploadRefused | PhotoNotReadable
+        )
+
+    @property
+    def refused(self) -> str | None:
+        """Return the reason in a line, or None where it was enrolled."""
+        if isinstance(self.error, JobFailed):
+            return f"{self.error.code}: {self.error.error.message}"
+        return None if self.error is None else str(self.error)
 
 
-def enroll_all(
-    client: Client,
-    source: Path,
-    *,
-    collection: str = DEFAULT_COLLECTION,
-    force: bool = False,
-    at_once: int = 16,
-    timeout: float = 600.0,
-) -> Iterator[Outcome]:
-    """Enrol every photo of a folder or zip; yield what became of each, person by person.
+@dataclass(frozen=True)
+class Bulk:
+    """How people are enrolled.
 
-    Parameters
+    Attributes
     ----------
     force : enrol though a check advises against it; `enrolment.warnings` says which.
-    at_once : people who are worked on at the same time.
+    at_once : photos that are worked on at the same time.
     timeout : seconds to wait for one photo.
+    uploaded : is told of each photo that was sent, with its job's id; by any thread.
     """
-    people = photos_of(source)
 
-    def enroll(item: tuple[str, list[tuple[str, Path | bytes]]]) -> list[Outcome]:
-        name, photos = item
-        outcomes: list[Outcome] = []
-        person_id: str | None = None
-        for path, content in photos:
-            outcome = _enroll(client, name, person_id, path, content, collection, force, timeout)
-            if outcome.enrolment is not None:
-                person_id = outcome.enrolment.person_id
-            outcomes.append(outcome)
-        return outcomes
+    client: Client
+    collection: str = DEFAULT_COLLECTION
+    force: bool = False
+    at_once: int = 16
+    timeout: float = 600.0
+    uploaded: Callable[[str, str], None] = field(default=lambda *_: None)
 
-    with ThreadPoolExecutor(at_once) as pool:
-        for outcomes in pool.map(enroll, people.items()):
-            yield from outcomes
+    def enroll(self, sitters: Iterable[Sitter]) -> Iterator[Outcome]:
+        """Enrol everybody; yield what became of each photo as it ends.
+
+        Nobody is made twice: a person's photos go one by one until one of them has made the
+        person, and then all at once. Where it is not known whether a photo has (no answer
+        came), the person's other photos end with the same error, and are not sent.
+        """
+        ready: deque[tuple[Sitter, Portrait]] = deque()
+        later: dict[int, deque[Portrait]] = {}
+        for sitter in sitters:
+            portraits = deque(sitter.portraits)
+            if sitter.person_id is None and portraits:
+                ready.append((sitter, portraits.popleft()))
+                later[id(sitter)] = portraits
+            else:
+                ready.extend((sitter, portrait) for portrait in portraits)
+        running: dict[Future[Outcome], Sitter] = {}
+        pool = ThreadPoolExecutor(self.at_once)
+        try:
+            while ready or running:
+                while ready and len(running) < self.at_once:
+                    sitter, portrait = ready.popleft()
+                    running[pool.submit(self._one, sitter, portrait)] = sitter
+                for done in wait(running, return_when=FIRST_COMPLETED).done:
+                    sitter, outcome = running.pop(done), done.result()
+                    if outcome.enrolment is not None:
+                        sitter.person_id = outcome.enrolment.person_id
+                    yield outcome
+                    waiting = later.get(id(sitter), deque())
+                    while waiting and sitter.person_id is None and not outcome.lasts:
+                        yield replace(outcome, photo=waiting.popleft().name)
+                    while waiting:
+                        ready.append((sitter, waiting.popleft()))
+                        if sitter.person_id is None:
+                            break
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _one(self, sitter: Sitter, portrait: Portrait) -> Outcome:
+        who = {"person_id": sitter.person_id, "person_name": sitter.name}
+        del who["person_name" if sitter.person_id else "person_id"]
+        params = JobParams.model_validate({**who, "force": self.force})
+        outcome = Outcome(sitter.name, portrait.name)
+        try:
+            job_id = portrait.job_id
+            if job_id is None:
+                created = self.client.send(
+                    portrait.content, JobKind.ENROLL, self.collection, params
+                )
+                job_id = created.job_id
+                self.uploaded(portrait.name, job_id)
+            result = succeeded(self.client.wait(job_id, timeout=self.timeout))
+        except ClientError as error:
+            return replace(outcome, error=error)
+        return replace(outcome, enrolment=result.enrolment)
 
 
-def photos_of(source: Path) -> Mapping[str, list[tuple[str, Path | bytes]]]:
-    """Return path and content of each person's photos, by the person's name."""
+def sitters_of(source: Path) -> list[Sitter]:
+    """Return who is on the photos of a folder or a zip; a folder or a photo a person.
+
+    Raises
+    ------
+    OSError, zipfile.BadZipFile
+        When the source cannot be read.
+    """
     found: list[tuple[str, str, Path | bytes]] = []
     if source.is_dir():
         for path in source.rglob("*"):
-            if path.is_file() and path.suffix.lower() in _SUFFIXES:
+            if path.is_file() and path.suffix.lower() in SUFFIXES:
                 relative = PurePosixPath(path.relative_to(source).as_posix())
-                found.append((_name(relative), str(relative), path))
+                found.append((_person(relative), str(path), path))
     else:
         with zipfile.ZipFile(source) as archive:
             for entry in archive.infolist():
                 relative = PurePosixPath(entry.filename)
                 hidden = relative.parts[:1] == ("__MACOSX",) or relative.name.startswith(".")
-                if not entry.is_dir() and relative.suffix.lower() in _SUFFIXES and not hidden:
-                    found.append((_name(relative), str(relative), archive.read(entry)))
+                if not entry.is_dir() and relative.suffix.lower() in SUFFIXES and not hidden:
+                    name = f"{source}:{relative}"
+                    found.append((_person(relative), name, archive.read(entry)))
     found.sort(key=lambda each: each[:2])
-    return {
-        name: [(path, content) for _, path, content in group]
-        for name, group in groupby(found, key=lambda each: each[0])
-    }
+    return [
+        Sitter(person, [Portrait(name, content) for _, name, content in group])
+        for person, group in groupby(found, key=lambda each: each[0])
+    ]
 
 
-def _name(path: PurePosixPath) -> str:
+def _person(path: PurePosixPath) -> str:
     """Return whose photo this is: the folder's name, or the file's without extension."""
     return (path.parent.name or path.stem).replace("_", " ")
-
-
-def _enroll(
-    client: Client,
-    name: str,
-    person_id: str | None,
-    path: str,
-    content: Path | bytes,
-    collection: str,
-    force: bool,
-    timeout: float,
-) -> Outcome:
-    who = {"person_id": person_id} if person_id else {"person_name": name}
-    params = JobParams.model_validate({**who, "force": force})
-    try:
-        photo: Photo = load(content)
-        result = client.run(photo, JobKind.ENROLL, collection, params, timeout=timeout)
-    except JobFailed as error:
-        return Outcome(name, path, refused=f"{error.code}: {error.error.message}")
-    except ClientError as error:
-        return Outcome(name, path, refused=str(error))
-    return Outcome(name, path, enrolment=result.enrolment)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m faces.client.bulk", description=__doc__)
-    parser.add_argument("source", type=Path, help="folder or zip file")
-    parser.add_argument("--collection", default=DEFAULT_COLLECTION)
-    parser.add_argument("--force", action="store_true")
-    asked = parser.parse_args()
-    refused = 0
-    try:
-        with Client() as client:
-            for done in enroll_all(
-                client, asked.source, collection=asked.collection, force=asked.force
-            ):
-                refused += done.refused is not None
-                warnings = ", ".join(done.enrolment.warnings) if done.enrolment else ""
-                sys.stdout.write(f"{done.photo}\t{done.name}\t{done.refused or warnings or 'ok'}\n")
-    except (ClientError, OSError, zipfile.BadZipFile) as error:
-        sys.exit(str(error))
-    sys.exit(1 if refused else 0)
-
-
-if __name__ == "__main__":
-    main()

@@ -25,9 +25,11 @@ from faces.contracts.collections import (
     CollectionSettings,
     NewCollection,
 )
+from faces.contracts.dead_letters import DeadLetter, DeadLetterPage
 from faces.contracts.errors import Problem
 from faces.contracts.jobs import JobCreated, JobDeleted, JobKind, JobParams, JobView, UploadForm
 from faces.contracts.keys import KeyCreated, KeyInfo, KeyList, NewKey
+from faces.contracts.operations import OperationsView, RecentJobs
 from faces.contracts.people import (
     FaceDeleted,
     FaceList,
@@ -232,6 +234,29 @@ def list_audit(query: AuditQuery) -> Call[AuditPage]:
     """Ask for a page of the audit log."""
     given = query.model_dump(mode="json", exclude_none=True)
     return Call("GET", f"/v1/audit?{urlencode(given)}", _document(AuditPage))
+
+
+def recent_jobs(limit: int) -> Call[RecentJobs]:
+    """Ask for the newest jobs."""
+    return Call("GET", f"/v1/jobs?{urlencode({'limit': limit})}", _document(RecentJobs))
+
+
+def operations(minutes: int) -> Call[OperationsView]:
+    """Ask how the stack stands, and for its last minutes."""
+    query = urlencode({"minutes": minutes})
+    return Call("GET", f"/v1/operations?{query}", _document(OperationsView))
+
+
+def dead_letters(cursor: str | None) -> Call[DeadLetterPage]:
+    """Ask for a page of dead letters."""
+    query = "" if cursor is None else f"?{urlencode({'cursor': cursor})}"
+    return Call("GET", f"/v1/dead-letters{query}", _document(DeadLetterPage))
+
+
+def redrive(job_id: str) -> Call[DeadLetter]:
+    """Have a job that was given up worked on once more; twice does no harm."""
+    url = f"/v1/dead-letters/{_quoted(job_id)}/redrive"
+    return Call("POST", url, _document(DeadLetter))
 
 
 def webhook_key() -> Call[WebhookKey]:

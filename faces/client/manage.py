@@ -12,8 +12,10 @@ from faces.contracts.collections import (
     CollectionSettings,
     NewCollection,
 )
+from faces.contracts.dead_letters import DeadLetter
 from faces.contracts.jobs import DEFAULT_COLLECTION
 from faces.contracts.keys import KeyCreated, KeyInfo, NewKey, Scope
+from faces.contracts.operations import OperationsView, RecentJobs
 from faces.contracts.people import FaceDeleted, Person, PersonUpdate, StoredFace
 from faces.contracts.transfer import Imported, ImportPeople, PersonRecord
 from faces.contracts.webhooks import WebhookKey
@@ -250,6 +252,57 @@ class AsyncManager:
         """
         return await self._perform(calls.webhook_key())
 
+    async def recent_jobs(self, limit: int = 50) -> RecentJobs:
+        """Return the newest jobs whose photos were sent, in a few words each.
+
+        Examples
+        --------
+        >>> recent = await client.manage.recent_jobs(limit=1)
+        >>> [(job.file_name, job.known, job.faces) for job in recent.jobs]
+        [('team.jpg', 1, 2)]
+        """
+        return await self._perform(calls.recent_jobs(limit))
+
+    async def operations(self, minutes: int = 0) -> OperationsView:
+        """Return how the stack stands: queues, fleet, and its last minutes where asked for.
+
+        Examples
+        --------
+        >>> view = await client.manage.operations()
+        >>> view.queues.waiting, [worker.state.value for worker in view.fleet]
+        (3, ['ready', 'booting'])
+        """
+        return await self._perform(calls.operations(minutes))
+
+    async def dead_letters(self) -> AsyncIterator[DeadLetter]:
+        """Yield the jobs that were given up, the oldest first.
+
+        Examples
+        --------
+        >>> async for letter in client.manage.dead_letters():
+        ...     print(letter.receive_count, letter.reason)
+        3 no worker finished it
+        """
+        cursor = None
+        while True:
+            page = await self._perform(calls.dead_letters(cursor))
+            for letter in page.letters:
+                yield letter
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def redrive(self, job_id: str) -> DeadLetter:
+        """Have a job that was given up worked on once more; its failed result goes.
+
+        Examples
+        --------
+        >>> letter = await client.manage.redrive(given_up)
+        >>> letter.redriven_at is not None
+        True
+        """
+        return await self._perform(calls.redrive(job_id))
+
     async def audit(self, query: AuditQuery | None = None) -> AsyncIterator[AuditEntry]:
         """Yield entries of the audit log, the newest first.
 
@@ -290,4 +343,8 @@ class Manager:
     keys = blocking(AsyncManager.keys)
     revoke_key = blocking(AsyncManager.revoke_key)
     webhook_key = blocking(AsyncManager.webhook_key)
+    recent_jobs = blocking(AsyncManager.recent_jobs)
+    operations = blocking(AsyncManager.operations)
+    dead_letters = blocking_iterator(AsyncManager.dead_letters)
+    redrive = blocking(AsyncManager.redrive)
     audit = blocking_iterator(AsyncManager.audit)

@@ -1,12 +1,9 @@
 """Files of exported collections: JSON lines with a header, a footer and a checksum.
 
-python -m faces.client.transfer export office office.jsonl
-python -m faces.client.transfer import office office.jsonl
+`faces export office.jsonl -c office` and `faces import office.jsonl -c office` use these.
 """
 
-import argparse
 import hashlib
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -101,27 +98,3 @@ def _read(model: type[Model], line: bytes) -> Model:
         return model.model_validate_json(line)
     except ValidationError:
         raise DamagedExport(f"a line is no {model.__name__.lower()} of an export") from None
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m faces.client.transfer", description=__doc__)
-    parser.add_argument("command", choices=["export", "import"])
-    parser.add_argument("collection")
-    parser.add_argument("file", type=Path)
-    asked = parser.parse_args()
-    try:
-        with Client() as client:
-            if asked.command == "export":
-                footer = export_file(client, asked.collection, asked.file)
-                sys.stdout.write(f"{footer.people} people, {footer.faces} faces\n")
-                return
-            done = import_file(client, asked.collection, asked.file)
-            sys.stdout.write(f"added {done.people} people, {done.faces} faces\n")
-            for each in done.skipped:
-                sys.stdout.write(f"left out {each.person_id}: {each.message}\n")
-    except (ClientError, OSError) as error:
-        sys.exit(str(error))
-
-
-if __name__ == "__main__":
-    main()

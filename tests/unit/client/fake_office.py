@@ -17,10 +17,26 @@ from pydantic import BaseModel
 from faces.contracts.audit import AuditEntry, AuditPage
 from faces.contracts.batches import BatchCreated, BatchJob, BatchView
 from faces.contracts.collections import Collection, CollectionDeleted, CollectionList
+from faces.contracts.dead_letters import DeadLetter, DeadLetterPage
 from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.ids import new_id
-from faces.contracts.jobs import JobCreated, JobDeleted, JobState, JobView, UploadForm
+from faces.contracts.jobs import (
+    JobCreated,
+    JobDeleted,
+    JobKind,
+    JobState,
+    JobView,
+    UploadForm,
+)
 from faces.contracts.keys import KeyCreated, KeyInfo, KeyList, Scope
+from faces.contracts.operations import (
+    FleetWorker,
+    OperationsView,
+    Queues,
+    RecentJob,
+    RecentJobs,
+    WorkerState,
+)
 from faces.contracts.people import (
     FaceDeleted,
     FaceList,
@@ -35,6 +51,21 @@ from faces.contracts.webhooks import WebhookKey
 from tests.unit.client.fake_service import API, NOW, S3, problem
 
 KEY = "office-key"
+OPERATIONS = OperationsView(
+    at=NOW,
+    stack="faces-test",
+    queues=Queues(arriving=1, waiting=3, in_flight=2, dead=0),
+    fleet=tuple(
+        FleetWorker(
+            instance_id=f"i-{number}",
+            name=f"app-tier-instance-{number}",
+            state=state,
+            instance_type="g4dn.xlarge",
+            launched_at=NOW - timedelta(minutes=number),
+        )
+        for number, state in ((1, WorkerState.READY), (2, WorkerState.BOOTING))
+    ),
+)
 
 
 def face(left: int, width: int, sharpness: float, **more: object) -> dict[str, object]:
@@ -82,7 +113,22 @@ class FakeOffice:
     collections: dict[str, Collection] = field(default_factory=dict)
     keys: dict[str, KeyInfo] = field(default_factory=dict)
 
+    letters: list[DeadLetter] = field(default_factory=list)
+    operations: OperationsView = field(default_factory=lambda: OPERATIONS)
+
     def __post_init__(self) -> None:
+        self.letters.append(
+            DeadLetter(
+                job_id=new_id(),
+                queue="req-dlq",
+                message_id="m1",
+                body="{}",
+                receive_count=3,
+                attributes={},
+                reason="no worker finished it",
+                kept_at=NOW,
+            )
+        )
         for name in ("Ann", "Bob", "Zoë"):
             self._enrol(name)
         self.collections["office"] = Collection(
@@ -104,15 +150,23 @@ class FakeOffice:
     def id_of(self, name: str) -> str:
         return next(each.person_id for each in self.people.values() if each.name == name)
 
+    def manage_face(self, who: str) -> str:
+        """Return the id of a person's first face."""
+        return next(face for face, owner in self.faces.items() if owner == who)
+
+    def answer_quietly(self, request: httpx.Request) -> None:
+        """Do what is asked; the answer gets lost on its way."""
+        self._answer(request)
+
     def uploads(self) -> int:
         return sum(request.url.host == "s3.test" for request in self.requests)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         request.read()
         self.requests.append(request)
-        refusal = self.refuse(request)
-        if refusal is not None:
-            return refusal
+        return self.refuse(request) or self._answer(request)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
         if request.url.host == "s3.test":
             return self._upload(request)
         if request.url.path == "/health":
@@ -160,6 +214,10 @@ class FakeOffice:
             ("DELETE", f"/v1/keys/{one}", self._revoke),
             ("GET", "/v1/webhook-key", lambda _: WebhookKey(key_id="0123456789abcdef", key="k")),
             ("GET", "/v1/audit", self._audit),
+            ("GET", "/v1/jobs", self._recent),
+            ("GET", "/v1/operations", lambda _: self.operations),
+            ("GET", "/v1/dead-letters", lambda _: DeadLetterPage(letters=tuple(self.letters))),
+            ("POST", f"/v1/dead-letters/{one}/redrive", self._redrive),
         ]
 
     def _create_job(self, asked: dict[str, Any]) -> JobCreated:
@@ -369,6 +427,27 @@ class FakeOffice:
         gone = self.keys[key_id].model_copy(update={"revoked_at": datetime.now(UTC)})
         self.keys[key_id] = gone
         return gone
+
+    @staticmethod
+    def _recent(asked: dict[str, Any]) -> RecentJobs:
+        job = RecentJob(
+            job_id=new_id(),
+            state=JobState.SUCCEEDED,
+            submitted_at=NOW,
+            finished_at=NOW + timedelta(seconds=0.25),
+            kind=JobKind.IDENTIFY,
+            file_name="team.jpg",
+            faces=2,
+            known=1,
+        )
+        return RecentJobs(jobs=(job,) * min(2, int(asked["limit"])), complete=True)
+
+    def _redrive(self, job_id: str, _: object) -> DeadLetter:
+        for number, letter in enumerate(self.letters):
+            if letter.job_id == job_id:
+                self.letters[number] = letter.model_copy(update={"redriven_at": NOW})
+                return self.letters[number]
+        raise FacesError(ErrorCode.UNKNOWN_JOB)
 
     @staticmethod
     def _audit(_: object) -> AuditPage:

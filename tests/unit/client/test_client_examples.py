@@ -47,6 +47,7 @@ def names(office: FakeOffice, client: Any) -> dict[str, Any]:
     return {
         "client": client,
         "job_id": job.job_id,
+        "given_up": office.letters[0].job_id,
         "ann": office.id_of("Ann"),
         "bob": office.id_of("Bob"),
     }

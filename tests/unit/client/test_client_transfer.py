@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from faces.client import Client
-from faces.client.bulk import photos_of
+from faces.client.bulk import sitters_of
 from faces.client.transfer import DamagedExport, check_file, export_file, import_file
 from faces.contracts.ids import new_id
 from faces.contracts.transfer import FaceRecord, Imported, PersonRecord
@@ -100,8 +100,10 @@ def test_photos_are_put_to_people_by_folder_or_name(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "staff.zip", "w") as archive:
         for name in [*names, "__MACOSX/Bob.png"]:
             archive.writestr(name, name)
-    expected = {"Ann Smith": ["Ann_Smith/1.JPG", "Ann_Smith/2.jpg"], "Bob": ["Bob.png"]}
-    for source in (folder, tmp_path / "staff.zip"):
-        found = photos_of(source)
-        assert {name: [path for path, _ in photos] for name, photos in found.items()} == expected
-    assert photos_of(tmp_path / "staff.zip")["Bob"] == [("Bob.png", b"Bob.png")]
+    for source, mark in ((folder, "/"), (tmp_path / "staff.zip", ":")):
+        found = {sitter.name: sitter.portraits for sitter in sitters_of(source)}
+        assert {name: [each.name for each in portraits] for name, portraits in found.items()} == {
+            "Ann Smith": [f"{source}{mark}Ann_Smith/1.JPG", f"{source}{mark}Ann_Smith/2.jpg"],
+            "Bob": [f"{source}{mark}Bob.png"],
+        }
+    assert sitters_of(tmp_path / "staff.zip")[1].portraits[0].content == b"Bob.png"

@@ -1,0 +1,3 @@
+from faces.client.command import main
+
+main()
