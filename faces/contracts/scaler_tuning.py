@@ -140,12 +140,12 @@ class ScalerTuning(StackSettings):
         gt=0,
         le=3600,
         alias="SCALER_BACKOFF_SECONDS",
-        description="Wait after a launch that may be tried again; doubles each time",
+        description="First wait after a launch that may be tried again; doubles each time",
     )
     backoff_longest_seconds: float = Field(
         default=120,
         gt=0,
         le=3600,
         alias="SCALER_BACKOFF_LONGEST_SECONDS",
-        description="The longest of these waits",
+        description="The longest wait after launches that may be tried again",
     )
