@@ -7,10 +7,10 @@ import numpy as np
 from PIL import Image
 
 from faces.contracts.errors import ErrorCode, PhotoError
+from faces.contracts.image_head import ImageHead, check_pixels, read_head
 from faces.contracts.jobs import ContentType
 from faces.contracts.results import PhotoInfo
 from gpu_worker.backends.base import RgbImage
-from gpu_worker.sniff import Sniffed, sniff
 
 # Pillow warns and fails at limits of its own; `decode` checks the setting's before any
 # pixel is allocated, so that one number counts.
@@ -27,6 +27,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 _BACKGROUND = (255, 255, 255)
+# Pillow's names.
+_FORMATS = {ContentType.JPEG: "JPEG", ContentType.PNG: "PNG", ContentType.WEBP: "WEBP"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +44,8 @@ class Photo:
     info: PhotoInfo
 
 
-def check(data: bytes, announced: ContentType, max_pixels: int) -> Sniffed:
-    """Refuse by its first bytes what is no photo that is taken; return what it is.
+def check(data: bytes, announced: ContentType, max_pixels: int) -> ImageHead:
+    """Refuse by its first bytes what is no photo that is taken; return what they say.
 
     Raises
     ------
@@ -53,15 +55,10 @@ def check(data: bytes, announced: ContentType, max_pixels: int) -> Sniffed:
     """
     if not data:
         raise PhotoError(ErrorCode.UPLOAD_EMPTY)
-    found = sniff(data)
-    if found is None:
-        raise PhotoError(ErrorCode.NOT_AN_IMAGE)
-    if found.content_type is None:
-        raise PhotoError(ErrorCode.UNSUPPORTED_IMAGE)
-    if found.content_type is not announced:
-        raise PhotoError(ErrorCode.WRONG_CONTENT_TYPE)
-    _check_pixels(found.size, max_pixels)
-    return found
+    head = read_head(data, announced)
+    if head.size is not None:
+        check_pixels(head.size, max_pixels)
+    return head
 
 
 def decode(data: bytes, announced: ContentType, max_pixels: int) -> Photo:
@@ -72,32 +69,24 @@ def decode(data: bytes, announced: ContentType, max_pixels: int) -> Photo:
     PhotoError
         As `check` does, and `corrupt_image`.
     """
-    found = check(data, announced, max_pixels)
+    check(data, announced, max_pixels)
     try:
-        return _read(data, found, max_pixels)
+        return _read(data, announced, max_pixels)
     except (PhotoError, MemoryError):
         raise
     except Exception as error:
         raise PhotoError(ErrorCode.CORRUPT_IMAGE) from error
 
 
-def _check_pixels(size: tuple[int, int] | None, max_pixels: int) -> None:
-    if size is not None and size[0] * size[1] > max_pixels:
-        raise PhotoError(
-            ErrorCode.IMAGE_TOO_LARGE,
-            f"The photo has {size[0]} x {size[1]} pixels, more than the {max_pixels} allowed; "
-            "scale it down.",
-        )
-
-
-def _read(data: bytes, found: Sniffed, max_pixels: int) -> Photo:
-    with Image.open(io.BytesIO(data), formats=[found.name]) as image:
-        _check_pixels(image.size, max_pixels)
+def _read(data: bytes, announced: ContentType, max_pixels: int) -> Photo:
+    name = _FORMATS[announced]
+    with Image.open(io.BytesIO(data), formats=[name]) as image:
+        check_pixels(image.size, max_pixels)
         image.load()
         upright = _upright(_to_rgb(image), _orientation(image))
     pixels = np.ascontiguousarray(np.asarray(upright))
     height, width = pixels.shape[:2]
-    return Photo(pixels, PhotoInfo(width=width, height=height, format=found.name))
+    return Photo(pixels, PhotoInfo(width=width, height=height, format=name))
 
 
 def _orientation(image: Image.Image) -> int:

@@ -8,11 +8,12 @@ from chalice_app.dependencies import Context
 from chalice_app.forms import FormFile
 from chalice_app.jobs import id_secret
 from chalice_app.observability import logger
-from chalice_app.sniff import HEAD_BYTES, check_photo, content_type
+from chalice_app.sniff import HEAD_BYTES, check_photo
 from chalice_app.uploads import fits
 from chalice_app.waiting import wait_woken
 from faces.contracts.errors import ErrorCode, FacesError, PhotoError
 from faces.contracts.ids import id_time, new_job_id
+from faces.contracts.image_head import read_head
 from faces.contracts.jobs import JobKind, JobParams, JobRequest, JobState, JobView
 from faces.contracts.names import upload_key
 from faces.contracts.results import DetectedFace, JobResult
@@ -81,7 +82,7 @@ def prepare(context: Context, scope: Scope, photo: FormFile) -> Submission:
         )
     head = photo.data[:HEAD_BYTES]
     # Clients announce no type, or a wrong one; what counts is what the file is.
-    kind = content_type(head)
+    kind = read_head(head).content_type
     check_photo(head, lambda: photo.data[HEAD_BYTES:], kind, settings.max_pixels)
     request = JobRequest(
         kind=JobKind.IDENTIFY,
