@@ -192,6 +192,8 @@ def main(arguments: list[str]) -> None:
                 [
                     [*index, "-r", str(REQUIREMENTS / SETS[wanted])],
                     [*index, "--no-deps", "-r", str(nodeps)],
+                    # For the command `faces`; setuptools came with Chalice.
+                    ["--no-deps", "--no-build-isolation", "-e", str(ROOT)],
                 ],
             )
         ensure(ROOT / ".venv-emulator", "emulator", fingerprint(emulator), [["-r", str(emulator)]])
