@@ -28,7 +28,7 @@ from gpu_worker.index import GalleryIndex
 from gpu_worker.logs import set_up_logging
 from gpu_worker.matching import Decisions
 from gpu_worker.metrics import Metrics
-from gpu_worker.pipeline import Breakers, Parts, Sizes, stages
+from gpu_worker.pipeline import Breakers, Parts, stages
 from gpu_worker.profiles import PROFILES
 from gpu_worker.publish import S3Results, SqsAnnouncer
 from gpu_worker.queue import SqsQueue
@@ -36,6 +36,7 @@ from gpu_worker.receiver import Receiver
 from gpu_worker.remembering import CachedResults, fingerprint
 from gpu_worker.search import LimitedSearch
 from gpu_worker.shutdown import Shutdown, watch
+from gpu_worker.sizes import sizes_for
 from gpu_worker.stages.announce import Announce
 from gpu_worker.stages.match import Match
 from gpu_worker.uploads import S3Uploads
@@ -73,12 +74,14 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
     shutdown.install()
     backend = load_backend()
 
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    sizes = sizes_for(settings, gpu=backend.choice.name == "cuda", cores=cores)
     names = settings.names
     config = Config(
         connect_timeout=5,
         read_timeout=30,  # above the longest poll
         retries={"mode": "standard", "max_attempts": 3},
-        max_pool_connections=2 * settings.transfers + settings.receivers + 4,
+        max_pool_connections=2 * sizes.transfers + sizes.receivers + 4,
     )
     session = boto3.Session(region_name=settings.region)
     s3 = session.client("s3", config=config)
@@ -112,7 +115,7 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
     metrics = Metrics(
         settings.stack, settings.worker_id, breakers.all(), _print, image=settings.image
     )
-    hands = Hands(queue, heartbeat, settings.in_hand, breakers.all(), on_end=metrics.ended)
+    hands = Hands(queue, heartbeat, sizes.in_hand, breakers.all(), on_end=metrics.ended)
     parts = Parts(
         uploads=S3Uploads(s3, names.in_bucket, settings.max_upload_bytes),
         results=FencedResults(
@@ -136,14 +139,6 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
         image=settings.image or None,
         clock=utc_now,
     )
-    sizes = Sizes(
-        transfers=settings.transfers,
-        decoders=settings.decoders,
-        detect_batch=settings.detect_batch,
-        embed_batch=settings.embed_batch,
-        linger_seconds=settings.batch_wait_seconds,
-        pixels=settings.pixels_in_hand,
-    )
     coordinator = Coordinator(stages(parts, sizes, breakers), hands, metrics)
     receivers = [
         Receiver(
@@ -154,7 +149,7 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
             settings.batch_size,
             settings.poll_seconds,
         )
-        for _ in range(settings.receivers)
+        for _ in range(sizes.receivers)
     ]
     notices: MetadataNotices | None = None
     marks: InstanceMarks | None = None

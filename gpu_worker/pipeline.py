@@ -9,6 +9,7 @@ from gpu_worker.breaker import Breaker
 from gpu_worker.profiles import Profile
 from gpu_worker.protocol import Stage, Task
 from gpu_worker.publish import ResultStore
+from gpu_worker.sizes import Sizes
 from gpu_worker.stages.announce import Announce
 from gpu_worker.stages.crop import Crop
 from gpu_worker.stages.decode import Decode, PixelBudget
@@ -20,28 +21,6 @@ from gpu_worker.stages.store import Store
 from gpu_worker.uploads import UploadStore
 
 _ANNOUNCE_BATCH = 10  # what SQS takes in one call
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How much of everything.
-
-    Attributes
-    ----------
-    transfers : photos that are fetched, and results that are stored, at the same time.
-    decoders : photos that are decoded at the same time.
-    detect_batch : photos that go through the detector at once.
-    embed_batch : faces that go through the embedding network at once.
-    linger_seconds : how long a batch may wait to be filled, while more is on its way.
-    pixels : decoded at the same time.
-    """
-
-    transfers: int = 4
-    decoders: int = 2
-    detect_batch: int = 1
-    embed_batch: int = 32
-    linger_seconds: float = 0.005
-    pixels: int = 48_000_000
 
 
 @dataclass(frozen=True)
@@ -124,7 +103,12 @@ def stages(parts: Parts, sizes: Sizes, breakers: Breakers) -> tuple[Stage, ...]:
             recallable=True,
         ),
         Stage(
-            "crop", Crop(parts.profile), timed_as="detect", capacity=detect_room, wants=_unsettled
+            "crop",
+            Crop(parts.profile),
+            timed_as="detect",
+            threads=sizes.croppers,
+            capacity=detect_room,
+            wants=_unsettled,
         ),
         Stage(
             "embed",

@@ -218,11 +218,11 @@ class WorkerSettings(DatabaseSettings):
         description="Messages taken in one receive (SQS allows 10)",
     )
     receivers: int = Field(
-        default=2,
-        ge=1,
+        default=0,
+        ge=0,
         le=32,
         alias="WORKER_RECEIVERS",
-        description="Receives at the same time",
+        description="Receives at the same time; 0 takes 2 on a CPU, 8 on a GPU",
     )
     poll_seconds: int = Field(
         default=5,
@@ -233,46 +233,50 @@ class WorkerSettings(DatabaseSettings):
         "after it at the latest (the local stack sets 2)",
     )
     in_hand: int = Field(
-        default=16,
-        ge=1,
+        default=0,
+        ge=0,
         le=1000,
         alias="WORKER_IN_HAND",
-        description="Photos that are in the worker at the same time, waiting ones included",
+        description="Photos that are in the worker at the same time, waiting ones included; "
+        "0 takes 16 on a CPU, 256 on a GPU",
     )
     transfers: int = Field(
-        default=4,
-        ge=1,
+        default=0,
+        ge=0,
         le=128,
         alias="WORKER_TRANSFERS",
-        description="Photos fetched, and results stored, at the same time",
+        description="Photos fetched, and results stored, at the same time; 0 takes 4 on a CPU, "
+        "32 on a GPU",
     )
     decoders: int = Field(
-        default=2,
-        ge=1,
+        default=0,
+        ge=0,
         le=64,
         alias="WORKER_DECODERS",
-        description="Photos decoded at the same time",
+        description="Photos decoded at the same time; 0 takes 2 on a CPU, one for each core "
+        "on a GPU",
     )
     pixels_in_hand: int = Field(
-        default=48_000_000,
-        ge=1,
+        default=0,
+        ge=0,
         alias="WORKER_PIXELS_IN_HAND",
         description="Pixels decoded at the same time; bounds the memory (a photo of more "
-        "is decoded alone)",
+        "is decoded alone); 0 takes 16 million on a CPU, 256 million on a GPU",
     )
     detect_batch: int = Field(
-        default=1,
-        ge=1,
+        default=0,
+        ge=0,
         le=1024,
         alias="WORKER_DETECT_BATCH",
-        description="Photos that go through the detector at once",
+        description="Photos that go through the detector at once; 0 takes 1 on a CPU, 32 on a GPU",
     )
     embed_batch: int = Field(
-        default=32,
-        ge=1,
+        default=0,
+        ge=0,
         le=4096,
         alias="WORKER_EMBED_BATCH",
-        description="Faces that go through the embedding network at once",
+        description="Faces that go through the embedding network at once; 0 takes 32 on a CPU, "
+        "256 on a GPU",
     )
     batch_wait_seconds: float = Field(
         default=0.005,

@@ -16,9 +16,10 @@ from faces.contracts.jobs import ContentType, JobRequest
 from faces.contracts.results import JobResult
 from gpu_worker.backends.base import RgbImage
 from gpu_worker.coordinator import Coordinator
-from gpu_worker.pipeline import Breakers, Sizes, stages
+from gpu_worker.pipeline import Breakers, stages
 from gpu_worker.protocol import Task
 from gpu_worker.queue import Received
+from gpu_worker.sizes import Sizes
 from tests.fixtures.photos import encoded
 from tests.fixtures.worker_fakes import FakeWorld, detection
 from tests.unit.gpu_worker.test_worker_photos import bomb_jpeg, bomb_png, bomb_webp

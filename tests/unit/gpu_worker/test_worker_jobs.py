@@ -20,9 +20,10 @@ from faces.contracts.jobs import (
 from faces.contracts.results import JobResult, PoorReason
 from faces.gallery.vectors import Changes, GalleryFace
 from gpu_worker.backends.base import RgbImage
-from gpu_worker.pipeline import Breakers, Sizes, stages
+from gpu_worker.pipeline import Breakers, stages
 from gpu_worker.protocol import Task
 from gpu_worker.queue import Received
+from gpu_worker.sizes import Sizes
 from gpu_worker.uploads import Upload
 from tests.fixtures.photos import encoded
 from tests.fixtures.worker_fakes import (

@@ -9,8 +9,9 @@ from faces.contracts.errors import ErrorCode
 from faces.contracts.jobs import JobKind, JobRequest, QualityFilter
 from faces.contracts.results import JobResult, PoorReason
 from gpu_worker.backends.base import Detection, RgbImage
-from gpu_worker.pipeline import Breakers, Sizes, stages
+from gpu_worker.pipeline import Breakers, stages
 from gpu_worker.profiles import DEFAULT
+from gpu_worker.sizes import Sizes
 from tests.fixtures.photos import encoded
 from tests.fixtures.worker_fakes import detection, unit
 from tests.unit.gpu_worker.test_worker_jobs import Bench, noise

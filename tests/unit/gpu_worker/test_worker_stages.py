@@ -9,9 +9,10 @@ from faces.contracts.errors import TransientError
 from faces.contracts.jobs import JobDone, JobRequest
 from gpu_worker.backends.base import FloatArray
 from gpu_worker.index import Hit
-from gpu_worker.pipeline import Breakers, Sizes, stages
+from gpu_worker.pipeline import Breakers, stages
 from gpu_worker.protocol import Task
 from gpu_worker.queue import Received
+from gpu_worker.sizes import Sizes
 from gpu_worker.stages.announce import Announce
 from gpu_worker.stages.decode import PixelBudget
 from gpu_worker.stages.match import Match
