@@ -5,6 +5,7 @@ new message with a delay; after the last attempt it stays on the dead-letter que
 receiver may get a callback twice, and tells by the job's id.
 """
 
+import contextlib
 import http.client
 import socket
 import ssl
@@ -170,7 +171,10 @@ def send_to(target: Target, body: bytes, headers: Mapping[str, str]) -> int:
     timer.start()
     try:
         connection.request("POST", target.path, body, dict(headers))
-        return connection.getresponse().status
+        status = connection.getresponse().status
+        if connection.aborted:  # what came until then may look like a whole answer
+            raise TimeoutError
+        return status
     finally:
         timer.cancel()
         connection.close()
@@ -182,6 +186,7 @@ class _Pinned(http.client.HTTPConnection):
     def __init__(self, target: Target) -> None:
         super().__init__(target.host, target.port, timeout=_ANSWER_SECONDS)
         self._target = target
+        self.aborted = False
         # So that `Host` leaves out the scheme's own port.
         self.default_port = 443 if target.scheme == "https" else 80
 
@@ -195,5 +200,7 @@ class _Pinned(http.client.HTTPConnection):
 
     def abort(self) -> None:
         """End the connection from another thread."""
+        self.aborted = True
         if self.sock is not None:
-            self.sock.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # it has just ended by itself
+                self.sock.shutdown(socket.SHUT_RDWR)

@@ -1,15 +1,21 @@
 """Callbacks: signed, sent again with growing delays, and at last set aside."""
 
+import contextlib
+import http.client
 import http.server
 import json
+import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from chalice_app import dependencies
+from chalice_app import webhooks as sending
 from chalice_app.callback_address import Target, networks
 from chalice_app.webhooks import RETRY_SECONDS, Webhooks, delivery, send_to
 from faces.client.webhooks import BadSignature, verify_webhook
@@ -151,6 +157,20 @@ def test_a_forbidden_address_gets_nothing(
     assert not context.queues.on(NAMES.webhooks_queue)
 
 
+def test_a_name_that_leads_elsewhere_at_the_next_attempt_gets_nothing_more(
+    webhooks: Webhooks, receiver: Receiver, context: FakeContext
+) -> None:
+    """DNS rebinding: public when it is looked at first, inside a moment later."""
+    answers = [["8.8.8.8"], ["169.254.169.254"]]
+    rebinding = Webhooks(**{**vars(webhooks), "resolve": lambda _host, _port: answers.pop(0)})
+    receiver.answer = 503
+    rebinding.handle(message())
+    rebinding.handle(received(context.queues.sent[-1][1]))
+    assert [target.address for target, *_ in receiver.got] == ["8.8.8.8"]
+    assert len(context.queues.on(NAMES.webhooks_dlq)) == 1
+    assert answers == [], "asked once each attempt, not again by who sends"
+
+
 def test_a_receiver_that_is_gone_is_not_asked_again(
     webhooks: Webhooks, receiver: Receiver, context: FakeContext
 ) -> None:
@@ -246,6 +266,52 @@ def test_a_request_goes_to_the_checked_address_under_its_own_name(serve: Serve) 
     ((path, body, headers),) = got
     assert (path, body, headers["X-Test"]) == ("/done?x=1", b"body", "1")
     assert headers["Host"] == f"receiver.test:{target.port}"
+
+
+def test_sending_asks_no_resolver_for_the_name(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the name means by now, the connection goes to the address that was checked."""
+    target, got = serve(200, {})
+    asked: list[Any] = []
+    resolve = socket.getaddrinfo
+
+    def watched(host: Any, *rest: Any, **more: Any) -> Any:
+        asked.append(host)
+        return resolve(host, *rest, **more)
+
+    monkeypatch.setattr(socket, "getaddrinfo", watched)
+    assert send_to(target, b"body", {}) == 200
+    assert set(asked) <= {"127.0.0.1"}
+    assert len(got) == 1
+
+
+def test_a_certificate_must_be_the_hosts(serve: Serve) -> None:
+    target, got = serve(200, {})
+    with pytest.raises(ssl.SSLError):
+        send_to(replace(target, scheme="https"), b"body", {})
+    assert not got
+
+
+def test_an_answer_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "_WHOLE_SECONDS", 0.2)
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            connection, _ = listening.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.1 200 OK\r\n")
+                while not ended.wait(0.02):
+                    connection.sendall(b"X: y\r\n")
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        port = listening.getsockname()[1]
+        with pytest.raises((OSError, http.client.HTTPException)):
+            send_to(Target("http", "x.test", port, "127.0.0.1", "/"), b"", {})
+        ended.set()
+        dripping.join()
 
 
 def test_no_redirect_is_followed(serve: Serve) -> None:
