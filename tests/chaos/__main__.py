@@ -8,6 +8,7 @@ A thirtieth of it is part of `make test`. The exit code is 0 only if every photo
 import argparse
 import contextlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -20,7 +21,6 @@ from pathlib import Path
 
 # What the front end's own code writes is of no use here.
 os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"
-os.environ["POWERTOOLS_LOG_LEVEL"] = "CRITICAL"
 
 from rich.console import Console
 from rich.table import Table
@@ -99,6 +99,7 @@ def main() -> int:
         for each in SCENARIOS
         if not chosen.only or any(text in each.name for text in chosen.only)
     ]
+    logging.getLogger("front-end").setLevel(logging.CRITICAL)
     outcomes: list[Outcome] = []
     with place() as where:
         for number, each in enumerate(wanted, 1):

@@ -210,7 +210,7 @@ class Proxy:
 def _reset(writer: asyncio.StreamWriter) -> None:
     """End a connection so that its other end sees that it broke."""
     socket_ = writer.get_extra_info("socket")
-    if socket_ is not None:
+    with contextlib.suppress(OSError):  # it has ended by itself
         socket_.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
