@@ -25,6 +25,8 @@ from chalice_app import dependencies
 from chalice_app.auth import NOBODY, authenticate
 from chalice_app.forms import MULTIPART, parse_form
 from chalice_app.observability import flush_metrics, logger, metrics, trace
+from chalice_app.page import files as page
+from chalice_app.page.files import PageFile
 from chalice_app.registry import JSON, Call, Operation, Refusal, media_type
 from chalice_app.validation import parse_json_object, validate
 from faces.contracts.errors import ErrorCode, FacesError, TooManyRequests
@@ -129,6 +131,34 @@ def _body(operation: Operation, request: Request) -> Mapping[str, Any]:
         raw = request.raw_body
         return parse_form(content_type, raw.encode() if isinstance(raw, str) else raw)
     return parse_json_object(request.raw_body)
+
+
+def bind_page(blueprint: Blueprint) -> None:
+    """Make the routes of the web page, which is no operation."""
+
+    @blueprint.route("/", methods=["GET"], name="page")
+    def page_index() -> Response:
+        try:
+            return _sent(_page(blueprint.current_request))
+        except Exception as error:
+            raise ViewFailed from error
+
+    @blueprint.route("/page/{version}/{name}", methods=["GET"], name="page_file")
+    def page_file(version: str, name: str) -> Response:
+        found = page.file(version, name)
+        if found is None:
+            raise ViewFailed from FacesError(ErrorCode.UNKNOWN_ROUTE)
+        return _sent(found)
+
+
+def _page(request: Request) -> PageFile:
+    context = dependencies.context()
+    form = context.s3.generate_presigned_post(Bucket=context.settings.names.in_bucket, Key="-")
+    return page.index(Call(request, context, NOBODY).base_url, form["url"])
+
+
+def _sent(found: PageFile) -> Response:
+    return Response(found.body, dict(found.headers), 200)
 
 
 def install(app: Chalice) -> None:

@@ -3,20 +3,8 @@
 from chalice_app import health
 from chalice_app.health import Health, HealthQuery
 from chalice_app.registry import Area, Call
-from faces.contracts.version import CODE_VERSION
 
 area = Area("service", "What the service says of itself; no key is needed")
-
-_PLACEHOLDER = (
-    f"Elastic Faces {CODE_VERSION}: the API is under /v1, described by /v1/openapi.json, "
-    "its state at /health.\n"
-)
-
-
-@area.operation("GET", "/", scopes=None)
-def index(call: Call) -> str:
-    """Say what answers here."""
-    return _PLACEHOLDER
 
 
 @area.operation("GET", "/health", scopes=None)

@@ -1,0 +1,104 @@
+"""A headless Chromium, and pages whose errors fail the test."""
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+
+from local_stack.settings import ROOT
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    # A test pattern stands in for a camera, and the browser does not ask.
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
+INSTALLED = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PICTURES = ROOT / ".local" / "screenshots"
+WIDTHS = {"phone": 390, "tablet": 820, "desktop": 1360}
+THEMES = ("light", "dark")
+# What a test brings about on purpose: answers that are errors, a network that is away.
+_EXPECTED = re.compile(r"Failed to load resource|net::ERR_")
+
+Open = Callable[..., Page]
+
+
+def find_chromium() -> str | None:
+    """Return the path of an installed Chromium, or None for Playwright's own."""
+    named = os.environ.get("CHROMIUM")
+    return named or next(filter(None, map(shutil.which, INSTALLED)), None)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for all; the tests are skipped where there is none."""
+    with sync_playwright() as playwright:
+        try:
+            started = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
+        except Error as error:
+            pytest.skip(
+                "no Chromium: install Debian's package chromium, name one in CHROMIUM, or run "
+                f"`playwright install chromium` ({error.message.splitlines()[0]})"
+            )
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def new_page(browser: Browser) -> Iterator[Open]:
+    """Open pages, each as a visitor of its own; what they complain of fails the test."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def open_page(width: int = 1360, height: int = 900, **options: Any) -> Page:
+        # Motion would make pictures, and what axe sees of colours, a matter of luck.
+        options = {"reduced_motion": "reduce", "color_scheme": "light", **options}
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
+        page.on(
+            "console",
+            lambda message: (
+                complaints.append(f"console: {message.text}")
+                if message.type in ("error", "warning") and not _EXPECTED.search(message.text)
+                else None
+            ),
+        )
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Path:
+    """Where screenshots are kept for people to look at."""
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    return PICTURES
+
+
+def violations(page: Page) -> list[str]:
+    """Return what axe (WCAG 2.2 A and AA, and its best practices) finds wrong."""
+    found = Axe().run(page)
+    return [
+        f"{each['id']}: {each['help']}: {node['target']} {node.get('failureSummary', '')}"
+        for each in found.response["violations"]
+        for node in each["nodes"]
+    ]
