@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from faces.contracts import settings as contract
 from faces.contracts.scaler_settings import ScalerSettings
 from faces.contracts.scaler_tuning import ScalerTuning
+from faces.contracts.worker_settings import WorkerSettings
 from local_stack.settings import ROOT, LocalSettings
 
 FILE = ROOT / "docs" / "settings.md"
@@ -23,8 +24,9 @@ FILE = ROOT / "docs" / "settings.md"
 USERS: dict[type[contract.Settings], str] = {
     contract.StackSettings: "all",
     contract.DatabaseSettings: "API, worker",
+    contract.PhotoSettings: "API, worker",
     contract.ApiSettings: "API",
-    contract.WorkerSettings: "worker",
+    WorkerSettings: "worker",
     ScalerSettings: "scaler",
     ScalerTuning: "scaler",
     LocalSettings: "local stack",

@@ -11,7 +11,8 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from faces.contracts.errors import TransientError
-from faces.contracts.settings import SettingsError, WorkerSettings
+from faces.contracts.settings import SettingsError
+from faces.contracts.worker_settings import WorkerSettings
 from gpu_worker.backends.base import ModelUnusableError
 from gpu_worker.backends.choice import Backend, choose_here, load, prepare
 from gpu_worker.backends.converted import cache_folder

@@ -12,7 +12,7 @@ from botocore.config import Config
 
 from faces.cache.valkey import make_cache
 from faces.contracts.names import TAG_DRAINED, TAG_READY
-from faces.contracts.settings import WorkerSettings
+from faces.contracts.worker_settings import WorkerSettings
 from faces.gallery.approximate import DatabaseSearch
 from faces.gallery.database import KeptConnection
 from faces.gallery.gallery import Gallery

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from faces.contracts.settings import WorkerSettings
+from faces.contracts.worker_settings import WorkerSettings
 
 
 @dataclass(frozen=True)

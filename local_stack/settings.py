@@ -13,7 +13,8 @@ from typing import Self
 from pydantic import Field
 
 from faces.contracts.scaler_settings import ScalerSettings
-from faces.contracts.settings import ApiSettings, StackSettings, WorkerSettings
+from faces.contracts.settings import ApiSettings, StackSettings
+from faces.contracts.worker_settings import WorkerSettings
 from local_stack.service import LocalStackError, require_free_port
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -16,7 +16,7 @@ from benchmarks.accuracy.dataset import DatasetError, load
 from benchmarks.accuracy.extract import Look, extract
 from benchmarks.accuracy.measure import measure
 from benchmarks.accuracy.report import print_report
-from faces.contracts.settings import DEFAULT_FALSE_ACCEPT_RATE
+from faces.contracts.worker_settings import DEFAULT_FALSE_ACCEPT_RATE
 from gpu_worker.backends.base import ModelUnusableError
 from gpu_worker.profiles import PROFILES
 

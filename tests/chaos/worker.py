@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-from faces.contracts.settings import WorkerSettings
+from faces.contracts.worker_settings import WorkerSettings
 from gpu_worker import assembly
 from gpu_worker.backends.base import Detection, RgbImage
 from gpu_worker.backends.choice import Backend, Choice

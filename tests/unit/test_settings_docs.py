@@ -9,6 +9,7 @@ from docs import settings_table
 from faces.contracts import settings as contract
 from faces.contracts.scaler_settings import ScalerSettings
 from faces.contracts.scaler_tuning import ScalerTuning
+from faces.contracts.worker_settings import WorkerSettings
 from local_stack.settings import LocalSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,7 +38,8 @@ def test_every_class_of_settings_is_in_the_table() -> None:
         for value in vars(contract).values()
         if isinstance(value, type) and issubclass(value, contract.Settings)
     } - {contract.Settings}
-    assert set(settings_table.USERS) == declared | {ScalerSettings, ScalerTuning, LocalSettings}
+    others = {WorkerSettings, ScalerSettings, ScalerTuning, LocalSettings}
+    assert set(settings_table.USERS) == declared | others
 
 
 def test_what_is_read_without_a_settings_object_is_listed_too() -> None:

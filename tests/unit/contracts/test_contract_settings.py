@@ -9,8 +9,8 @@ from faces.contracts.settings import (
     Settings,
     SettingsError,
     StackSettings,
-    WorkerSettings,
 )
+from faces.contracts.worker_settings import WorkerSettings
 
 GOOD = {"DATABASE_URL": "postgresql://localhost/faces"}
 ALL: list[type[Settings]] = [

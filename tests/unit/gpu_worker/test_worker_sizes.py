@@ -1,6 +1,6 @@
 """What is done at once suits the backend, unless the settings say otherwise."""
 
-from faces.contracts.settings import WorkerSettings
+from faces.contracts.worker_settings import WorkerSettings
 from gpu_worker.sizes import ON_CPU, on_gpu, sizes_for
 
 BASE = {"DATABASE_URL": "postgresql://u:p@127.0.0.1/faces"}
