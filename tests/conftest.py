@@ -6,4 +6,5 @@ pytest_plugins = [
     "tests.fixtures.worker_stack",
     "tests.fixtures.metadata_service",
     "tests.fixtures.fake_workers",
+    "tests.fixtures.local_stack",
 ]
