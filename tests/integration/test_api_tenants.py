@@ -10,10 +10,13 @@ import pytest
 
 from chalice_app import dependencies
 from chalice_app.api import OPERATIONS
+from chalice_app.dead_letters import REASON_WORKER, DeadLetters, job_of_request
+from chalice_app.intake import job_message
 from chalice_app.registry import Operation
 from faces.contracts.errors import CATALOGUE, ErrorCode
 from faces.contracts.jobs import JobRequest
 from faces.contracts.keys import Scope
+from faces.contracts.names import upload_key
 from faces.contracts.results import JobResult
 from faces.gallery.audit import AuditLog
 from faces.gallery.database import KeptConnection
@@ -22,7 +25,7 @@ from faces.gallery.keys import KeyStore
 from faces.gallery.transfer import Transfer
 from faces.gallery.vectors import UnmatchedFace
 from tests.fixtures.gallery import unmatched, vector
-from tests.unit.chalice_app.fakes import FakeContext, photo
+from tests.unit.chalice_app.fakes import FakeContext, photo, received
 from tests.unit.chalice_app.gateway import Answer, call
 
 # Both have a collection of this name; everything else is the owner's alone.
@@ -42,6 +45,7 @@ class Theirs:
     face_id: str = ""
     req_id: str = ""
     job_id: str = ""
+    dead_id: str = ""
     batch_id: str = ""
     batch_jobs: list[str] = field(default_factory=list)
     key_id: str = ""
@@ -50,7 +54,14 @@ class Theirs:
     def secrets(self) -> set[str]:
         """Texts that no answer to somebody else may hold unless they were sent with the request."""
         ids = {self.person_id, self.second_id, self.face_id, self.req_id, self.job_id}
-        return ids | {self.batch_id, self.key_id, *self.batch_jobs, self.collection, SECRET_NAME}
+        return ids | {
+            self.dead_id,
+            self.batch_id,
+            self.key_id,
+            *self.batch_jobs,
+            self.collection,
+            SECRET_NAME,
+        }
 
 
 class World:
@@ -83,6 +94,7 @@ class World:
             "key_id"
         ]
         theirs.job_id = self._job()
+        theirs.dead_id = self._dead_letter()
         batch = self.owner("POST", "/v1/batches", {"photos": [{}, {}]}).json
         theirs.batch_id = batch["batch_id"]
         theirs.batch_jobs = [job["job_id"] for job in batch["jobs"]]
@@ -127,6 +139,22 @@ class World:
             finished_at=self.context.clock(),
         )
         self.context.results.end(done, request)
+        return job_id
+
+    def _dead_letter(self) -> str:
+        """A job that no worker finished."""
+        context = self.context
+        job_id = context.upload(photo(), JobRequest(tenant=self.owner_name))
+        letters = DeadLetters(
+            context.settings.names.req_dlq,
+            REASON_WORKER,
+            job_of_request,
+            objects=context.objects,
+            results=context.results,
+            names=context.settings.names,
+            clock=context.clock,
+        )
+        letters.handle(received(job_message(job_id, upload_key(job_id), 1)))
         return job_id
 
     def state(self) -> Any:
@@ -194,6 +222,8 @@ REACHES: dict[str, tuple[Reach, ErrorCode | None]] = {
     "list_keys": (lambda t: ({}, None), None),
     "revoke_key": (lambda t: ({}, None), ErrorCode.UNKNOWN_KEY),
     "list_audit": (lambda t: ({"limit": "1000"}, None), None),
+    "list_dead_letters": (lambda t: ({"limit": "100"}, None), None),
+    "redrive_dead_letter": (lambda t: ({}, None), ErrorCode.UNKNOWN_JOB),
     "get_webhook_key": (lambda t: ({}, None), None),
 }
 # Tells of the stack as a whole: queues and machines, whose work is nobody's in particular.
@@ -212,7 +242,8 @@ def test_every_operation_is_tried() -> None:
 def address(operation: Operation, theirs: Theirs, query: dict[str, str]) -> str:
     path = operation.path
     for name in operation.path_values:
-        path = path.replace(f"{{{name}}}", getattr(theirs, name))
+        held = "dead_id" if operation.name == "redrive_dead_letter" else name
+        path = path.replace(f"{{{name}}}", getattr(theirs, held))
     if operation.query is not None and "collection" in operation.query.model_fields:
         query = {"collection": SHARED, **query}
     return path + "?" + "&".join(f"{name}={value}" for name, value in query.items())
