@@ -4,7 +4,6 @@ Source: OpenAPI Specification 3.1.1. Its schemas are JSON Schema 2020-12, which 
 pydantic writes.
 """
 
-import functools
 import json
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from chalice_app.registry import JSON, Operation, media_type
+from chalice_app.registry import JSON, Area, Operation, media_type
 from faces.contracts.errors import CATALOGUE, ErrorCode, Problem
 from faces.contracts.version import CODE_VERSION
 
@@ -28,19 +27,11 @@ Every failed request is answered with a problem document (RFC 9457) with a stabl
 """
 
 
-def document_json(base_url: str) -> bytes:
-    """Return the document for the API at `base_url`, as JSON."""
-    from chalice_app.api import AREAS
-
-    operations = [operation for area in AREAS for operation in area.operations]
-    tags = [{"name": area.name, "description": area.description} for area in AREAS]
-    return _document_json(tuple(operations), json.dumps(tags), base_url)
-
-
-@functools.lru_cache(maxsize=4)
-def _document_json(operations: tuple[Operation, ...], tags: str, base_url: str) -> bytes:
-    document = make_document(operations, base_url)
-    document["tags"] = json.loads(tags)
+def document_json(areas: Iterable[Area], base_url: str) -> bytes:
+    """Return the document of all areas for the API at `base_url`, as JSON."""
+    listed = list(areas)
+    document = make_document((each for area in listed for each in area.operations), base_url)
+    document["tags"] = [{"name": area.name, "description": area.description} for area in listed]
     return json.dumps(document, ensure_ascii=False).encode()
 
 

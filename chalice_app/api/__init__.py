@@ -30,6 +30,7 @@ AREAS: tuple[Area, ...] = (
     seeds.area,
     service.area,
 )
+service.publish(AREAS)
 OPERATIONS: tuple[Operation, ...] = tuple(
     operation for area in AREAS for operation in area.operations
 )

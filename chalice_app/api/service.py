@@ -1,5 +1,8 @@
 """What the service says of itself; no key is needed."""
 
+import functools
+from collections.abc import Sequence
+
 from chalice_app import health
 from chalice_app.health import Health, HealthQuery
 from chalice_app.registry import Area, Call
@@ -22,10 +25,17 @@ def get_health(call: Call, query: HealthQuery) -> Health:
     return health.deep(stack, checks)
 
 
-@area.operation("GET", "/v1/openapi.json", scopes=None)
-def get_openapi(call: Call) -> bytes:
-    """Answer this interface as an OpenAPI 3.1 document."""
-    # Made when first asked for, and only then: a cold start need not wait for it.
-    from chalice_app.openapi import document_json
+def publish(areas: Sequence[Area]) -> None:
+    """Declare the operation that describes all operations, itself included."""
 
-    return document_json(call.base_url)
+    @functools.lru_cache(maxsize=4)
+    def document(base_url: str) -> bytes:
+        # Made when first asked for, and only then: a cold start need not wait for it.
+        from chalice_app.openapi import document_json
+
+        return document_json(areas, base_url)
+
+    @area.operation("GET", "/v1/openapi.json", scopes=None)
+    def get_openapi(call: Call) -> bytes:
+        """Answer this interface as an OpenAPI 3.1 document."""
+        return document(call.base_url)
