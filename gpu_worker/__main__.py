@@ -1,7 +1,7 @@
 """`python -m gpu_worker`: run a worker with settings from the environment.
 
 Exit codes: 0 ended in order (idle or asked to), 2 wrong settings, 3 model weights
-missing, 4 the stack cannot be reached, 5 a photo hung.
+missing, 4 the stack cannot be reached, 5 a photo hung, 6 another backend than expected.
 """
 
 import argparse
@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from faces.contracts.errors import TransientError
 from faces.contracts.settings import SettingsError
@@ -26,6 +27,7 @@ log = logging.getLogger("gpu_worker")
 EXIT_SETTINGS = 2
 EXIT_WEIGHTS = 3
 EXIT_STACK = 4
+EXIT_BACKEND = 6
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -41,6 +43,12 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         action="store_true",
         help="the same, and do what else a worker does at its first start on a machine",
     )
+    parser.add_argument(
+        "--self-test",
+        choices=["cpu", "cuda", "reference"],
+        metavar="BACKEND",
+        help="only load the networks and run them once; fail where another backend is chosen",
+    )
     arguments = parser.parse_args(argv)
     try:
         cache = cache_folder(environ)
@@ -49,6 +57,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
             if arguments.prepare:
                 prepare(choose_here("auto"), weights, cache)
             return 0
+        if arguments.self_test:
+            return _self_test(arguments.self_test, weights_path(environ), cache)
         if url := environ.get(URL_VARIABLE):
             environ = instance_environment(environ, InstanceMetadata(url))
         settings = WorkerSettings.load(environ)
@@ -71,6 +81,15 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     except TransientError as error:
         return _fail(error.detail, EXIT_STACK)
     log.info("worker ended", extra={"reason": ending})
+    return 0
+
+
+def _self_test(expected: str, weights: Path, cache: Path) -> int:
+    choice = choose_here("auto")
+    if choice.name != expected:
+        return _fail(f"{expected} was expected, {choice.name} is: {choice.reason}", EXIT_BACKEND)
+    backend = load(choice, weights, cache, threads=0, detection="exact")
+    sys.stdout.write(f"the networks answer on {backend.device}\n")
     return 0
 
 

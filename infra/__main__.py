@@ -1,10 +1,12 @@
-"""Deploy a stack to AWS, or delete it.
+"""Deploy a stage to AWS, or delete it: `make deploy STAGE=prod`, `make destroy STAGE=prod`.
 
-    FACES_STACK=faces python -m infra deploy --stage prod --parameter WorkerImageId=ami-…
-    FACES_STACK=faces python -m infra destroy --stage prod
+    python -m infra deploy --stage prod --parameter DatabaseClass=db.t4g.small
+    python -m infra image --stage prod --kind gpu
+    python -m infra destroy --stage prod
 
-Credentials and region are those that boto3 finds. The Lambdas get every setting of
-`docs/settings.md` that they read and that is set in the environment.
+Credentials and region are those that boto3 finds. The stack is called `faces-<stage>` unless
+FACES_STACK says otherwise. The Lambdas get every setting of `docs/settings.md` that they
+read and that is set in the environment.
 """
 
 import argparse
@@ -15,12 +17,10 @@ from pathlib import Path
 
 from faces.contracts.scaler_settings import ScalerSettings
 from faces.contracts.settings import ApiSettings, SettingsError, StackSettings
+from infra.deployment import Deployment
+from infra.image import build_image
 from local_stack.build import ROOT
-from local_stack.deploy import deploy_app, deploy_infra, destroy
 from local_stack.service import LocalStackError
-
-# There a worker sets the tag; an instance counts as ready, and its boot as over, by it.
-_ON_EC2 = {"SCALER_READY_TAG": "true"}
 
 
 def lambda_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -29,17 +29,15 @@ def lambda_environment(environ: Mapping[str, str]) -> dict[str, str]:
     Raises
     ------
     SettingsError
-        Naming every variable that is missing or wrong.
+        Naming every variable that is wrong.
     """
+    # The stacks say where the database is, unless it is another one.
+    checked = {"DATABASE_URL": "postgresql://", **{k: v for k, v in environ.items() if v}}
     names = set()
     for settings in (ApiSettings, ScalerSettings):
-        settings.load(environ)
+        settings.load(checked)
         names |= {field.alias for field in settings.model_fields.values() if field.alias}
-    for needed in ("FACES_API_KEY_SHA256", "FACES_ID_SECRET"):
-        if not environ.get(needed):
-            raise SettingsError(f"wrong settings: {needed}: is needed to deploy")
-    found = {name: environ[name] for name in sorted(names) if environ.get(name)}
-    return {**_ON_EC2, **found}
+    return {name: environ[name] for name in sorted(names) if environ.get(name)}
 
 
 def parameter(text: str) -> tuple[str, str]:
@@ -51,41 +49,46 @@ def parameter(text: str) -> tuple[str, str]:
 
 def main(arguments: list[str], environ: Mapping[str, str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m infra", description="Deploy to AWS")
-    parser.add_argument("command", choices=["deploy", "destroy"])
-    parser.add_argument("--stage", choices=["local", "prod"], default="prod")
+    parser.add_argument("command", choices=["deploy", "destroy", "image"])
+    parser.add_argument("--stage", default="prod", help="any name; several live side by side")
     parser.add_argument(
         "--parameter",
         type=parameter,
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="a parameter of infra/template.yaml; may be repeated",
+        help="a parameter of the templates in infra/; may be repeated",
     )
+    parser.add_argument("--kind", choices=["gpu", "cpu"], default="gpu", help="of the image")
+    parser.add_argument("--weights", type=Path, help="the FaceNet weights' file, for the image")
     parser.add_argument("--endpoint-url", help="an emulator instead of AWS")
     parser.add_argument("--state-dir", type=Path, default=ROOT / ".local" / "deployments")
     chosen = parser.parse_args(arguments)
+    named = environ if environ.get("FACES_STACK") else {**environ, "FACES_STACK": _stack(chosen)}
     try:
-        stack = StackSettings.load(environ).stack
-        where = {
-            "endpoint_url": chosen.endpoint_url,
-            "stack": stack,
-            "stage": chosen.stage,
-            "state_dir": chosen.state_dir / stack,
-            "say": say,
-        }
-        if chosen.command == "destroy":
-            destroy(**where)
-            return
-        environment = lambda_environment(environ)
-        deploy_infra(
-            endpoint_url=chosen.endpoint_url,
+        stack = StackSettings.load(named).stack
+        deployment = Deployment(
             stack=stack,
-            parameters=dict(chosen.parameter),
+            stage=chosen.stage,
+            state_dir=chosen.state_dir / stack,
+            endpoint_url=chosen.endpoint_url,
             say=say,
         )
-        say(f"The API answers at {deploy_app(environment=environment, **where)}")
+        match chosen.command:
+            case "destroy":
+                deployment.destroy()
+            case "image":
+                build_image(deployment, chosen.kind, chosen.weights, dict(chosen.parameter))
+            case _:
+                environment = lambda_environment(named)
+                api = deployment.deploy(dict(chosen.parameter), environment)
+                say(f"The API answers at {api}")
     except (SettingsError, LocalStackError) as error:
         sys.exit(str(error))
+
+
+def _stack(chosen: argparse.Namespace) -> str:
+    return f"faces-{chosen.stage}"
 
 
 def say(text: str) -> None:

@@ -1,12 +1,13 @@
-"""The CloudFormation stack of `infra/template.yaml`: created, updated, deleted."""
+"""CloudFormation stacks: created, updated, deleted."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import WaiterError
 
-from faces.contracts.names import StackNames
+from faces.contracts.names import TAG_STACK, StackNames
 from local_stack.build import ROOT
 from local_stack.emulator import root_session
 from local_stack.service import LocalStackError
@@ -47,13 +48,14 @@ def deploy_infra(
     """
     names = StackNames(stack)
     session = session_for(endpoint_url)
-    client = session.client("cloudformation", endpoint_url=endpoint_url)
-    values = {"StackName": stack, **parameters}
-    _apply(client, names.infra_stack, values, endpoint_url is not None, say)
-    described = client.describe_stacks(StackName=names.infra_stack)["Stacks"][0]
-    outputs = {
-        output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])
-    }
+    outputs = deploy_template(
+        TEMPLATE,
+        names.infra_stack,
+        endpoint_url=endpoint_url,
+        parameters={"StackName": stack, **parameters},
+        tags={TAG_STACK: stack},
+        say=say,
+    )
     if ec2_endpoint_url is not None:
         _copy_launch_template(
             session.client("ec2", endpoint_url=endpoint_url),
@@ -63,11 +65,51 @@ def deploy_infra(
     return outputs
 
 
+def deploy_template(
+    template: Path,
+    name: str,
+    *,
+    endpoint_url: str | None,
+    parameters: Mapping[str, str],
+    tags: Mapping[str, str],
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, str]:
+    """Create or update the stack `name` from a template; return its outputs.
+
+    Parameters
+    ----------
+    parameters : what an update does not name stays as it was.
+    tags : of the stack; CloudFormation puts them on everything in it.
+
+    Raises
+    ------
+    DeployError
+        With the first reasons that CloudFormation gives.
+    """
+    client = session_for(endpoint_url).client("cloudformation", endpoint_url=endpoint_url)
+    body = template.read_text()
+    _apply(client, name, body, parameters, tags, endpoint_url is not None, say)
+    described = client.describe_stacks(StackName=name)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+
+
 def delete_infra(
     *, endpoint_url: str | None, stack: str, say: Callable[[str], None] = lambda _: None
 ) -> None:
     """Delete the stack, whose buckets must be empty; harmless when there is none."""
-    name = StackNames(stack).infra_stack
+    delete_stack(StackNames(stack).infra_stack, endpoint_url=endpoint_url, say=say)
+
+
+def delete_stack(
+    name: str, *, endpoint_url: str | None, say: Callable[[str], None] = lambda _: None
+) -> None:
+    """Delete one stack; harmless when there is none.
+
+    Raises
+    ------
+    DeployError
+        With the first reasons that CloudFormation gives.
+    """
     client = session_for(endpoint_url).client("cloudformation", endpoint_url=endpoint_url)
     say(f"deleting {name}")
     _delete(client, name, endpoint_url is not None)
@@ -81,7 +123,9 @@ def session_for(endpoint_url: str | None) -> boto3.session.Session:
 def _apply(
     client: "CloudFormationClient",
     name: str,
+    body: str,
     values: Mapping[str, str],
+    tags: Mapping[str, str],
     emulated: bool,
     say: Callable[[str], None],
 ) -> None:
@@ -93,8 +137,9 @@ def _apply(
         status = None
     request: Any = {
         "StackName": name,
-        "TemplateBody": TEMPLATE.read_text(),
-        "Parameters": _parameters(client, name, values, status is not None),
+        "TemplateBody": body,
+        "Parameters": _parameters(client, name, body, values, status is not None),
+        "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
         "Capabilities": ["CAPABILITY_NAMED_IAM"],
     }
     say(f"{'creating' if status is None else 'updating'} {name}")
@@ -119,7 +164,7 @@ def _apply(
 
 
 def _parameters(
-    client: "CloudFormationClient", name: str, values: Mapping[str, str], update: bool
+    client: "CloudFormationClient", name: str, body: str, values: Mapping[str, str], update: bool
 ) -> list[dict[str, Any]]:
     """Return the parameters of a request; what an update does not name stays as it was."""
     given: list[dict[str, Any]] = [
@@ -128,7 +173,7 @@ def _parameters(
     if not update:
         return given
     before = client.describe_stacks(StackName=name)["Stacks"][0].get("Parameters", [])
-    wanted = client.get_template_summary(TemplateBody=TEMPLATE.read_text())["Parameters"]
+    wanted = client.get_template_summary(TemplateBody=body)["Parameters"]
     kept = {each["ParameterKey"] for each in before} & {each["ParameterKey"] for each in wanted}
     previous = [
         {"ParameterKey": key, "UsePreviousValue": True} for key in sorted(kept - values.keys())

@@ -9,7 +9,8 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.exceptions import ClientError
@@ -42,6 +43,7 @@ def deploy_app(
     say: Callable[[str], None] = lambda _: None,
     network: Network | None = None,
     source: Path = ROOT,
+    files: Mapping[str, bytes] = MappingProxyType({}),
 ) -> str:
     """Run `chalice deploy` for the repository; return the API's base URL.
 
@@ -53,6 +55,7 @@ def deploy_app(
         can deploy the next time.
     environment : variables of every Lambda.
     source : the repository to deploy.
+    files : by name, what else the package holds at its top.
 
     Raises
     ------
@@ -64,6 +67,8 @@ def deploy_app(
     place = _place(session, endpoint_url, stack, stage)
     functions = {name: value for name, value in environment.items() if name not in _RESERVED}
     project.make(place, {**functions, "FACES_STACK": stack}, network)
+    for name, content in files.items():
+        (project.folder / "vendor" / name).write_bytes(content)
     objects = session.client("s3", endpoint_url=endpoint_url)
     recall(objects, project, place)
     anew = not _still_there(session, endpoint_url, project, stage)
@@ -104,6 +109,11 @@ def destroy(
             if error.response["Error"]["Code"] != "NoSuchBucket":
                 raise
     delete_infra(endpoint_url=endpoint_url, stack=stack, say=say)
+
+
+def deployed_resources(stage: str, state_dir: Path) -> list[dict[str, Any]]:
+    """Return what Chalice made, as it remembers it."""
+    return list(Project(state_dir / "build").deployed(stage).values())
 
 
 def recall(objects: "S3Client", project: Project, place: Place) -> None:

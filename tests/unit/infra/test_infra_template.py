@@ -1,12 +1,15 @@
 """The template makes exactly what the contracts name, and leaves nothing open."""
 
 import functools
+import re
 from typing import Any
 
 import pytest
 from cfnlint.decode import cfn_yaml
 
 from faces.contracts.names import REQ_MESSAGE_MAX_BYTES, TAG_ROLE, TAG_STACK, StackNames
+from faces.contracts.worker_settings import WorkerSettings
+from infra.parts import DATA, IMAGE, NETWORK, PARTS, Part
 from local_stack.cloudformation import TEMPLATE
 
 NAMES = StackNames("faces-x")
@@ -99,12 +102,84 @@ def test_workers_are_tagged_and_ask_for_metadata_by_session_only() -> None:
     assert {tag["Key"] for tag in tagged["instance"]} == {TAG_STACK, TAG_ROLE}
 
 
-def test_the_worker_may_do_nothing_to_everything_but_publish_its_metrics() -> None:
+# Actions that know no resources (Service Authorization Reference): metrics are bound to a
+# namespace, the rest concerns the instance itself.
+UNNAMEABLE = {
+    "cloudwatch:PutMetricData",
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "ssm:UpdateInstanceInformation",
+    "ssmmessages:CreateControlChannel",
+    "ssmmessages:CreateDataChannel",
+    "ssmmessages:OpenControlChannel",
+    "ssmmessages:OpenDataChannel",
+}
+
+
+def worker_statements() -> list[dict[str, Any]]:
     (role,) = of_type("AWS::IAM::Role").values()
-    for statement in role["Policies"][0]["PolicyDocument"]["Statement"]:
-        actions = statement["Action"]
-        for action in actions if isinstance(actions, list) else [actions]:
-            assert "*" not in action
+    statements = role["Policies"][0]["PolicyDocument"]["Statement"]
+    return [each["Fn::If"][1] if "Fn::If" in each else each for each in statements]
+
+
+def test_the_worker_names_what_it_may_do_wherever_a_name_can_stand() -> None:
+    for statement in worker_statements():
+        named = statement["Action"]
+        actions = set(named if isinstance(named, list) else [named])
+        assert not any("*" in action for action in actions)
         if statement["Resource"] == "*":
-            assert statement["Sid"] == "PublishMetrics"
-            assert statement["Condition"]
+            assert actions <= UNNAMEABLE, statement["Sid"]
+
+
+def test_user_data_holds_every_setting_that_an_instance_cannot_find_out_and_no_secret() -> None:
+    (template,) = of_type("AWS::EC2::LaunchTemplate").values()
+    script = template["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Sub"]
+    lines = dict(line.split("=", 1) for line in script.splitlines() if re.match(r"[A-Z_]+=", line))
+    assert set(lines) == {
+        "FACES_STACK",
+        "AWS_REGION",
+        "WORKER_METADATA_URL",
+        "DATABASE_URL",
+        "CACHE_URL",
+    }
+    settings = WorkerSettings.load({**lines, "FACES_STACK": "faces-x", "CACHE_URL": ""})
+    assert settings.metadata_url == "http://169.254.169.254"
+
+
+@pytest.mark.parametrize("part", [*PARTS, IMAGE], ids=lambda part: part.name)
+def test_a_template_fits_into_one_call(part: Part) -> None:
+    """CloudFormation takes 51,200 bytes in a call (quotas, its user guide)."""
+    assert len(part.template.read_bytes()) <= 51_200
+
+
+def test_nothing_in_the_network_is_open_to_the_internet() -> None:
+    resources = cfn_yaml.load(str(NETWORK.template))["Resources"]
+    kinds = {each["Type"] for each in resources.values()}
+    assert not kinds & {"AWS::EC2::InternetGateway", "AWS::EC2::NatGateway", "AWS::EC2::Route"}
+    groups = [e["Properties"] for e in resources.values() if e["Type"].endswith("SecurityGroup")]
+    for group in groups:
+        for rule in group.get("SecurityGroupIngress", []):
+            assert rule["SourceSecurityGroupId"] == {"Ref": "ClientsGroup"}
+    services = {
+        each["Properties"]["ServiceName"]["Fn::Sub"].rsplit(".", 1)[1]: each["Properties"]
+        for each in resources.values()
+        if each["Type"] == "AWS::EC2::VPCEndpoint"
+    }
+    assert services.pop("s3")["VpcEndpointType"] == "Gateway"
+    assert {"sqs", "ec2", "logs", "ssm", "ssmmessages"} <= services.keys()
+    assert {each["VpcEndpointType"] for each in services.values()} == {"Interface"}
+
+
+def test_the_database_is_closed_encrypted_and_without_a_password() -> None:
+    database = cfn_yaml.load(str(DATA.template))["Resources"]["Database"]
+    assert database["DeletionPolicy"] == "Snapshot"
+    given = database["Properties"]
+    assert given["PubliclyAccessible"] is False
+    for name in (
+        "StorageEncrypted",
+        "EnableIAMDatabaseAuthentication",
+        "ManageMasterUserPassword",
+        "CopyTagsToSnapshot",
+    ):
+        assert given[name] is True
+    assert not {"MasterUserPassword"} & given.keys()
