@@ -67,12 +67,7 @@ def delete_collection(call: Call, collection: str) -> CollectionDeleted:
     """
     context = call.context
     deleted = context.gallery.delete_collection(call.tenant, collection, actor=call.caller.key_id)
-    delete_photos(
-        deleted.jobs,
-        objects=context.objects,
-        names=context.settings.names,
-        requests=context.gallery,
-    )
+    delete_photos(context, deleted.jobs)
     return CollectionDeleted(
         collection=collection,
         people=deleted.people,

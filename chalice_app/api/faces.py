@@ -71,10 +71,5 @@ def delete_face(call: Call, face_id: str, query: InCollection) -> FaceDeleted:
     deleted = context.gallery.delete_face(
         call.tenant, query.collection, face_id, actor=call.caller.key_id
     )
-    delete_photos(
-        deleted.jobs,
-        objects=context.objects,
-        names=context.settings.names,
-        requests=context.gallery,
-    )
+    delete_photos(context, deleted.jobs)
     return FaceDeleted(face_id=face_id, photos=len(deleted.jobs))

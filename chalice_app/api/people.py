@@ -105,12 +105,7 @@ def delete_person(call: Call, person_id: str, query: InCollection) -> PersonDele
     deleted = context.gallery.delete_person(
         call.tenant, query.collection, person_id, actor=call.caller.key_id
     )
-    delete_photos(
-        deleted.jobs,
-        objects=context.objects,
-        names=context.settings.names,
-        requests=context.gallery,
-    )
+    delete_photos(context, deleted.jobs)
     return PersonDeleted(
         person_id=person_id,
         faces=deleted.faces,

@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from faces.contracts.base import Document, StoredDocument
 from faces.contracts.errors import ErrorCode, ErrorInfo, FacesError
+from faces.contracts.names import PLACE_NAME
 from faces.contracts.results import JobResult
 
 DEFAULT_TENANT = "default"
@@ -24,7 +25,7 @@ LEAST_RATE = 1e-6
 MOST_RATE = 0.5
 MAX_WAIT_SECONDS = 20
 
-CollectionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+CollectionName = Annotated[str, Field(pattern=f"^{PLACE_NAME}$")]
 FileName = Annotated[str, Field(min_length=1, max_length=200)]
 PersonName = Annotated[str, Field(min_length=1, max_length=200)]
 

@@ -7,8 +7,9 @@ from typing import Annotated
 from pydantic import Field
 
 from faces.contracts.base import Document, StoredDocument
+from faces.contracts.names import PLACE_NAME
 
-TenantName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
+TenantName = Annotated[str, Field(pattern=f"^{PLACE_NAME}$")]
 ROOT_KEY = "root"
 """Stands for the key of the stack's settings where a key's id is asked for."""
 

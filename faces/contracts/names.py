@@ -30,6 +30,9 @@ METRICS_DIMENSION = "Stack"
 
 REQ_MESSAGE_MAX_BYTES = 1024
 
+PLACE_NAME = "[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
+"""Names of tenants and collections, as a regular expression for the whole name."""
+
 _STACK = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
 
 

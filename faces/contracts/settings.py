@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from faces.contracts.names import StackNames, check_stack_name
+from faces.contracts.names import PLACE_NAME, StackNames, check_stack_name
 
 MIB = 1024 * 1024
 
@@ -191,5 +191,5 @@ class ApiSettings(PhotoSettings):
         alias="FACES_SEED_SCOPE",
         description="`<tenant>/<collection>` that requests without a key act for at POST / and "
         "/api/v1; these addresses answer 404 when empty (the local stack sets default/default)",
-        pattern="^([A-Za-z0-9][A-Za-z0-9_.-]{0,62}/[A-Za-z0-9][A-Za-z0-9_.-]{0,62})?$",
+        pattern=f"^({PLACE_NAME}/{PLACE_NAME})?$",
     )

@@ -4,11 +4,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from uuid import UUID
 
 from faces.contracts.audit import AuditEntry, AuditPage, AuditQuery
-from faces.contracts.errors import InvalidInput
 from faces.contracts.ids import new_id
+from faces.gallery import cursors
 from faces.gallery.database import Connection, ConnectionSource
 
 SYSTEM = "system"
@@ -74,7 +73,7 @@ class AuditLog:
                     "collection": query.collection,
                     "target": query.target,
                     "action": query.action,
-                    "before": _cursor(query.cursor),
+                    "before": cursors.read_id(query.cursor),
                     "limit": query.limit + 1,
                 },
             ).fetchall()
@@ -92,10 +91,3 @@ class AuditLog:
         )
         more = entries[-1].entry_id if len(rows) > query.limit else None
         return AuditPage(entries=entries, next_cursor=more)
-
-
-def _cursor(text: str | None) -> UUID | None:
-    try:
-        return UUID(text) if text is not None else None
-    except ValueError:
-        raise InvalidInput("cursor", "cursor: use the next_cursor of the page before") from None

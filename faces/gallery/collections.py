@@ -6,10 +6,11 @@ from datetime import UTC
 from faces.contracts.collections import Collection, CollectionSettings
 from faces.contracts.errors import ErrorCode, FacesError, InvalidInput
 from faces.contracts.jobs import DEFAULT_COLLECTION, DEFAULT_TENANT
+from faces.contracts.names import PLACE_NAME
 from faces.gallery.database import Connection
 from faces.gallery.records import Deleted
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+_NAME = re.compile(PLACE_NAME)
 
 
 def ensure(connection: Connection, tenant: str, collection: str) -> int:

@@ -1,11 +1,8 @@
 """People: find, list, make, delete."""
 
-import base64
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC
-from uuid import UUID
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -14,7 +11,7 @@ from faces.contracts.errors import ErrorCode, FacesError, InvalidInput
 from faces.contracts.ids import new_id, parse_id
 from faces.contracts.people import MAX_LIMIT
 from faces.contracts.results import FaceQuality
-from faces.gallery import collections
+from faces.gallery import collections, cursors
 from faces.gallery.database import Connection
 from faces.gallery.records import Deleted, NewPerson, Person, PersonPage, StoredFace
 
@@ -53,7 +50,7 @@ def page(
     """Return people by name; see `Gallery.list_people`."""
     if not 1 <= limit <= MAX_LIMIT:
         raise InvalidInput("limit", f"limit: must be 1 to {MAX_LIMIT}")
-    after_name, after_id = _read_cursor(cursor) if cursor else (None, None)
+    after_name, after_id = cursors.read_name(cursor) if cursor else (None, None)
     collection_id = collections.find(connection, tenant, collection)
     if query is not None and not query.isprintable():
         return PersonPage(people=())  # stored text is printable, so nothing can hold this
@@ -79,7 +76,7 @@ def page(
         },
     ).fetchall()
     shown = rows[:limit]
-    more = _write_cursor(shown[-1][7], shown[-1][0]) if len(rows) > limit else None
+    more = cursors.write_name(shown[-1][7], shown[-1][0]) if len(rows) > limit else None
     return PersonPage(people=tuple(_person(row) for row in shown), next_cursor=more)
 
 
@@ -217,19 +214,3 @@ def _person(row: TupleRow) -> Person:
         faces=faces,
         created_at=created_at.astimezone(UTC),
     )
-
-
-def _write_cursor(lower_name: str, person_id: UUID) -> str:
-    """Return the place of a person in the order; it stays valid when the person goes."""
-    text = json.dumps([lower_name, str(person_id)])
-    return base64.urlsafe_b64encode(text.encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[str, str]:
-    try:
-        lower_name, person_id = json.loads(base64.urlsafe_b64decode(cursor.encode()))
-        if not isinstance(lower_name, str) or not lower_name.isprintable():
-            raise ValueError(lower_name)
-        return lower_name, str(UUID(person_id))
-    except (ValueError, TypeError, AttributeError):
-        raise InvalidInput("cursor", "cursor: use the next_cursor of the page before") from None

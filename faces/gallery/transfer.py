@@ -5,7 +5,6 @@ import struct
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import LiteralString
-from uuid import UUID
 
 from psycopg import errors
 
@@ -13,7 +12,7 @@ from faces.contracts.errors import CATALOGUE, ErrorCode, FacesError, InvalidInpu
 from faces.contracts.ids import derived_id, parse_id
 from faces.contracts.results import FaceQuality
 from faces.contracts.transfer import ExportPage, FaceRecord, Imported, PersonRecord, Skipped
-from faces.gallery import audit, collections
+from faces.gallery import audit, collections, cursors
 from faces.gallery.database import Connection, ConnectionSource
 
 _SIZE = 512
@@ -45,7 +44,7 @@ class Transfer:
         FacesError
             `unknown_collection`; InvalidInput for a wrong cursor.
         """
-        after = _cursor(cursor)
+        after = cursors.read_id(cursor)
         with self._connections() as connection, connection.transaction():
             collection_id = collections.find(connection, tenant, collection)
             if after is None:
@@ -236,10 +235,3 @@ def _check_id(field: str, text: str) -> None:
         known = ""
     if known != text:
         raise InvalidInput(field, f"{field}: is no id of an export")
-
-
-def _cursor(text: str | None) -> UUID | None:
-    try:
-        return UUID(text) if text is not None else None
-    except ValueError:
-        raise InvalidInput("cursor", "cursor: use the next_cursor of the page before") from None
