@@ -12,6 +12,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+from scaler.template import TAG_VERSION
+
 EXISTING = frozenset({"pending", "running", "shutting-down", "stopping"})
 
 
@@ -29,6 +31,10 @@ def timed_out() -> ReadTimeoutError:
     return ReadTimeoutError(endpoint_url="https://ec2")
 
 
+def image_of(version: int) -> str:
+    return f"ami-{version:017}"
+
+
 @dataclass
 class Machine:
     """One instance; `until` is when its passing state ends."""
@@ -42,6 +48,7 @@ class Machine:
     subnet: str = ""
     market: str = "on-demand"
     until: float = 0.0
+    version: int = 1
 
     def described(self) -> dict[str, Any]:
         spot = {"InstanceLifecycle": "spot"} if self.market == "spot" else {}
@@ -51,7 +58,11 @@ class Machine:
             "LaunchTime": datetime.fromtimestamp(self.launched_at, tz=UTC),
             "InstanceType": self.instance_type,
             "SubnetId": self.subnet,
-            "Tags": [{"Key": key, "Value": value} for key, value in self.tags.items()],
+            "ImageId": image_of(self.version),
+            "Tags": [
+                *({"Key": key, "Value": value} for key, value in self.tags.items()),
+                {"Key": TAG_VERSION, "Value": str(self.version)},
+            ],
             **spot,
         }
 
@@ -75,6 +86,7 @@ class FakeEc2:
     capacity : instances that a `(market, type, subnet)` still has; unlimited when absent.
     faults : by operation, the next ones first.
     calls : every call that may change something, in order.
+    version : the latest of the launch template, from which instances are launched.
     """
 
     clock: Callable[[], float]
@@ -88,6 +100,7 @@ class FakeEc2:
     refused: list[tuple[float, tuple[str, str, str]]] = field(default_factory=list)
     ended_by: dict[str, list[str]] = field(default_factory=dict)
     page_size: int = 7
+    version: int = 1
     _tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     # -- what the scaler calls
@@ -142,6 +155,13 @@ class FakeEc2:
                 machine.until = now + self.boot
 
         self._faulty("start_instances", work)
+
+    def describe_launch_template_versions(self, **_: Any) -> dict[str, Any]:
+        data = {"ImageId": image_of(self.version)}
+        latest = {"VersionNumber": self.version, "LaunchTemplateData": data}
+        return self._faulty(  # type: ignore[no-any-return]
+            "describe_launch_template_versions", lambda: {"LaunchTemplateVersions": [latest]}
+        )
 
     def get_paginator(self, operation: str) -> "FakeEc2":
         assert operation == "describe_instances"
@@ -229,6 +249,8 @@ class FakeEc2:
             if machine.state in ("pending", "running"):
                 self.ended_by.setdefault(machine.instance_id, []).append("scaler")
                 machine.state, machine.until = state, now + self.end
+            elif machine.state == "stopped" and state == "shutting-down":
+                machine.state = "terminated"
 
     def _launch(self, number: int, tags: dict[str, str], where: tuple[str, str, str]) -> list[str]:
         now = self.clock()
@@ -245,6 +267,7 @@ class FakeEc2:
                 subnet=where[2],
                 market=where[0],
                 until=now + self.boot,
+                version=self.version,
             )
             made.append(instance_id)
         return made

@@ -10,6 +10,7 @@ from scaler.executor import Executor
 from scaler.model import Backlog, Fleet, FleetConfig
 from scaler.observe import Prices, QueueMetrics, read_fleet
 from scaler.state import ControllerState
+from scaler.template import TemplateWatch
 from scaler.tick import Controller, TickRecord
 from tests.unit.scaler.fake_ec2 import FakeEc2, client_error
 
@@ -59,6 +60,7 @@ class World:
     completed_per_second: float | None = None
     idle_seconds: float = 300.0
     ec2: FakeEc2 = field(init=False)
+    template: TemplateWatch = field(init=False)
     controller: Controller = field(init=False)
     records: list[TickRecord] = field(default_factory=list)
     idle_since: dict[str, float] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class World:
 
     def cold_start(self) -> None:
         """Replace the process: only the store and EC2 remember."""
+        self.template = TemplateWatch(cast(Any, self.ec2), NAMES, lambda: self.now)
         self.controller = Controller(
             store=self.store,
             reads=_Reads(self),
@@ -125,7 +128,8 @@ class _Reads:
         if world.blind:
             return None
         prices = Prices({"": 0.5}, 0.4)
-        return read_fleet(cast(Any, world.ec2), NAMES, prices, ready_tag=world.ready_tag)
+        template = world.template.read()
+        return read_fleet(cast(Any, world.ec2), NAMES, prices, template, ready_tag=world.ready_tag)
 
     def queue_metrics(self, backlog: Backlog | None) -> QueueMetrics:
         return QueueMetrics(None, self.world.completed_per_second)
