@@ -11,7 +11,20 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
 
+from faces.contracts.ids import new_id
 from local_stack.settings import ROOT
+from tests.browser.pretended import (
+    AT,
+    BASE,
+    BUCKET,
+    Asked,
+    Pretended,
+    answers,
+    face,
+    moment,
+    result,
+    sign_in,
+)
 
 FLAGS = [
     "--headless",
@@ -102,3 +115,39 @@ def violations(page: Page) -> list[str]:
         for each in found.response["violations"]
         for node in each["nodes"]
     ]
+
+
+@pytest.fixture
+def service() -> Pretended:
+    """A service that knows nobody; each photo shows one unknown face."""
+    made = Pretended()
+    made.on("GET", "/v1/collections", {"collections": [{"collection": "default"}]})
+    made.on("GET", "/v1/people", {"people": []})
+
+    def open_job(_asked: Asked) -> Any:
+        job_id = new_id()
+        form = {
+            "url": f"{BUCKET}/in/",
+            "fields": {"key": f"uploads/{job_id}", "x-amz-meta-kind": "identify"},
+            "max_bytes": 10_000_000,
+            "expires_at": moment(-600),
+        }
+        return {"job_id": job_id, "state": "awaiting_upload", "upload": form, "poll_url": "-"}
+
+    made.on("POST", "/v1/jobs", open_job)
+    answers(made, result(face(AT)))
+    return made
+
+
+@pytest.fixture
+def entrance(service: Pretended, new_page: Open) -> Page:
+    page = new_page()
+    service.serve(page)
+    page.goto(f"{BASE}/")
+    return page
+
+
+@pytest.fixture
+def page(entrance: Page) -> Page:
+    sign_in(entrance)
+    return entrance

@@ -1,5 +1,6 @@
 """A service that is only pretended: the real page, with answers made up in the test."""
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -8,7 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from playwright.sync_api import Page, Route
+from PIL import Image
+from playwright.sync_api import Page, Route, expect
+from skimage import data
 
 from chalice_app.page import files
 from faces.contracts.errors import ErrorCode, FacesError
@@ -192,3 +195,47 @@ def worker(number: int, state: str) -> dict[str, Any]:
         "spot": bool(number % 2),
         "launched_at": moment(600 * number),
     }
+
+
+AT = (177, 50, 243, 150)
+
+
+def photo(kind: str = "JPEG", side: int = 128) -> bytes:
+    """Return the public-domain astronaut."""
+    made = io.BytesIO()
+    astronaut = Image.fromarray(data.astronaut())  # type: ignore[no-untyped-call]
+    astronaut.resize((side, side)).save(made, kind)
+    return made.getvalue()
+
+
+def jpeg(name: str = "team.jpg") -> Any:
+    return {"name": name, "mimeType": "image/jpeg", "buffer": photo()}
+
+
+def answers(service: Pretended, answer: Any) -> None:
+    """Let every job end with this result, or this error."""
+
+    def view(asked: Asked) -> Any:
+        job = {"job_id": asked.values[0], "submitted_at": moment(1)}
+        if isinstance(answer, FacesError):
+            return job | {"state": "failed", "error": answer.info().model_dump(mode="json")}
+        return job | {"state": "succeeded", "result": answer}
+
+    service.on("GET", "/v1/jobs/([^/]+)", view)
+
+
+def sign_in(page: Page) -> None:
+    page.get_by_label("API key").fill(KEY)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Who is in the photo?")).to_be_visible()
+
+
+def send(page: Page, *files: Any) -> None:
+    page.locator("#chooser").set_input_files(list(files) or [jpeg()])
+
+
+def raising(code: ErrorCode, detail: str | None = None) -> Any:
+    def answer(_asked: Asked) -> Any:
+        raise FacesError(code, detail)
+
+    return answer
