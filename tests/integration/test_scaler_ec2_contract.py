@@ -19,6 +19,7 @@ from scaler.model import Decision, Fleet, FleetConfig, Instance, Market, Pool
 from scaler.observe import Prices, read_fleet
 from scaler.outcome import Outcome
 from scaler.state import TEMPLATE_POOL, ControllerState, LaunchIntent
+from scaler.template import Template, read_template
 from tests.unit.scaler.fake_ec2 import FakeEc2, timed_out
 from tests.unit.scaler.fake_world import NAMES
 
@@ -172,6 +173,40 @@ def test_other_stacks_are_not_seen(ec2: "EC2Client") -> None:
     (made,) = carry_out(ec2, launch=intent(1)).launched
     ec2.create_tags(Resources=[made], Tags=[{"Key": "faces:stack", "Value": "another"}])
     assert fleet_of(ec2).existing == 0
+
+
+def test_workers_of_an_earlier_version_of_the_template_are_outdated(ec2: "EC2Client") -> None:
+    (first,) = carry_out(ec2, launch=intent(1)).launched
+    template = read_template(ec2, NAMES)
+    assert template is not None
+    assert not template_fleet(ec2, template).outdated
+    publish(ec2)
+    template = read_template(ec2, NAMES)
+    assert template is not None
+    assert template.version == 2
+    (second,) = carry_out(ec2, launch=intent(1, "token-2")).launched
+    fleet = template_fleet(ec2, template)
+    found = {each.instance_id: each.outdated for each in [*fleet.ready, *fleet.booting]}
+    assert found == {first: True, second: False}
+    assert fleet.outdated == 1
+
+
+def template_fleet(ec2: "EC2Client", template: Template) -> Fleet:
+    fleet = read_fleet(ec2, NAMES, PRICES, template, ready_tag=False)
+    assert fleet is not None
+    return fleet
+
+
+def publish(ec2: "EC2Client") -> None:
+    """Make a new version of the launch template, with another image."""
+    if isinstance(ec2, FakeEc2):
+        ec2.version += 1
+        return
+    known = {image["ImageId"] for image in ec2.describe_images()["Images"]} - {WORKER_IMAGE}
+    ec2.create_launch_template_version(
+        LaunchTemplateName=NAMES.launch_template,
+        LaunchTemplateData={"ImageId": min(known), "InstanceType": "g4dn.xlarge"},
+    )
 
 
 def workers(ec2: "EC2Client") -> list[Instance]:
