@@ -113,6 +113,22 @@ def test_names_similarity_and_quality_are_drawn_on_the_photo(
     expect(page.get_by_label("Name of face 2")).to_be_focused()
 
 
+def test_a_face_is_cut_from_the_photo_though_it_was_sent_smaller(page: Page) -> None:
+    send(page)  # 128 pixels wide, 512 as the service saw it
+    crop = page.get_by_role("img", name="Face 1")
+    expect(crop).to_be_visible()
+    brightness = crop.evaluate(
+        """async image => {
+            await image.decode();
+            const canvas = new OffscreenCanvas(1, 1);
+            const context = canvas.getContext("2d");
+            context.drawImage(image, 0, 0, 1, 1);
+            return context.getImageData(0, 0, 1, 1).data[0];
+        }"""
+    )
+    assert brightness > 40  # outside of the photo all is black
+
+
 def test_a_photo_without_a_face_says_so(page: Page, service: Pretended) -> None:
     answers(service, result())
     send(page)

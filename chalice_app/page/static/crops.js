@@ -6,11 +6,16 @@ const byPerson = new Map();
 const byFace = new Map();
 const all = [];
 
-/** Cut a face from an upright photo, with a little of what is around it. */
-export async function cut(bitmap, box) {
-  const size = Math.max(box.right - box.left, box.bottom - box.top) * 1.5;
-  const left = (box.left + box.right - size) / 2;
-  const top = (box.top + box.bottom - size) / 2;
+/**
+ * Cut a face from an upright photo, with a little of what is around it.
+ *
+ * `width` is the photo's as the service saw it: a large one was sent smaller.
+ */
+export async function cut(bitmap, box, width) {
+  const scale = bitmap.width / width;
+  const size = scale * Math.max(box.right - box.left, box.bottom - box.top) * 1.5;
+  const left = (scale * (box.left + box.right) - size) / 2;
+  const top = (scale * (box.top + box.bottom) - size) / 2;
   const canvas = new OffscreenCanvas(SIDE, SIDE);
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";

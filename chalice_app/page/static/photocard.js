@@ -81,7 +81,7 @@ export function photoCard(file, onchange) {
   async function show(result, seconds) {
     card.dataset.stage = "done";
     const { faces, photo } = result;
-    const crops = await cutAll(faces);
+    const crops = await cutAll(faces, photo.width);
     const list = h("ul", { class: "faces", "aria-label": `Faces in ${title}` });
     faces.forEach((face, at) => {
       const mark = boxMark(face, at + 1, photo);
@@ -98,11 +98,11 @@ export function photoCard(file, onchange) {
     say(`${title}: ${summary}`);
   }
 
-  async function cutAll(faces) {
+  async function cutAll(faces, width) {
     if (!faces.length) return [];
     try {
       const bitmap = await createImageBitmap(file, { imageOrientation: "from-image" });
-      const made = await Promise.all(faces.map((face) => cut(bitmap, face.box)));
+      const made = await Promise.all(faces.map((face) => cut(bitmap, face.box, width)));
       bitmap.close();
       return made;
     } catch {
