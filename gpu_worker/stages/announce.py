@@ -62,6 +62,7 @@ def _log_end(task: Task) -> None:
                 "state": result.state,
                 "error_code": result.error.code if result.error else None,
                 "faces": len(result.faces),
+                "receives": task.message.receive_count,
                 "timings_ms": result.timings_ms,
             },
         )

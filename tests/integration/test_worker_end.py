@@ -1,11 +1,14 @@
 """How workers end: on a photo that kills them, on EC2's notices, and what they leave."""
 
 import time
+from pathlib import Path
 
 import numpy as np
+import pytest
 
 from faces.contracts.jobs import ContentType, JobKind, JobRequest
-from gpu_worker.imds import SPOT_ACTION
+from faces.contracts.names import TAG_DRAIN
+from gpu_worker.imds import DRAIN_TAG_REASON, REBALANCE, SPOT_ACTION
 from tests.fixtures.fake_workers import StartFakeWorker
 from tests.fixtures.metadata_service import FakeMetadata
 from tests.fixtures.photos import encoded
@@ -48,8 +51,23 @@ def test_a_photo_that_kills_the_process_costs_nobody_else(
     assert poison in dead["Body"]
 
 
-def test_a_spot_notice_ends_the_worker_in_time(
-    worker_stack: WorkerStack, start_fake_worker: StartFakeWorker, metadata_service: FakeMetadata
+@pytest.mark.parametrize(
+    ("path", "notice", "reason"),
+    [
+        (SPOT_ACTION, '{"action": "terminate"}', "spot interruption"),
+        (REBALANCE, '{"noticeTime": "2026-11-21T12:00:00Z"}', "rebalance recommendation"),
+        (f"tags/instance/{TAG_DRAIN}", "9999999999", DRAIN_TAG_REASON),
+    ],
+    ids=["spot", "rebalance", "drain"],
+)
+def test_a_notice_ends_the_worker_in_time(
+    worker_stack: WorkerStack,
+    start_fake_worker: StartFakeWorker,
+    metadata_service: FakeMetadata,
+    tmp_path: Path,
+    path: str,
+    notice: str,
+    reason: str,
 ) -> None:
     jobs = [detect(worker_stack, SLOW) for _ in range(40)]
     process = start_fake_worker(WORKER_METADATA_URL=metadata_service.url, WORKER_IN_HAND="16")
@@ -57,10 +75,11 @@ def test_a_spot_notice_ends_the_worker_in_time(
     while not worker_stack.results():
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    metadata_service.paths[SPOT_ACTION] = '{"action": "terminate"}'
+    metadata_service.paths[path] = notice
     noticed = time.monotonic()
     assert process.wait(SECONDS) == 0
     assert time.monotonic() - noticed < 25, "20 s after a notice that is read every 5 s"
+    assert f"asked to end: {reason}" in (tmp_path / "0.log").read_text()
     done = worker_stack.results()
     assert 1 <= done < len(jobs)
     # All of the rest can be taken by others at once.
