@@ -2,6 +2,7 @@
 
 from chalice_app.recent import Recent
 from chalice_app.registry import Area, Call
+from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.keys import Scope
 from faces.contracts.operations import OperationsQuery, OperationsView, RecentJobs, RecentQuery
 
@@ -20,6 +21,9 @@ def list_jobs(call: Call, query: RecentQuery) -> RecentJobs:
 def get_operations(call: Call, query: OperationsQuery) -> OperationsView:
     """Answer how the whole stack stands: queues, fleet, and its last minutes where asked for.
 
-    What AWS does not tell at the moment is left out.
+    What AWS does not tell at the moment is left out. Only the stack's own key sees it, since
+    it is about all tenants.
     """
+    if not call.caller.is_root:
+        raise FacesError(ErrorCode.FORBIDDEN, "Only the stack's own key sees the whole stack.")
     return call.context.operations.view(query.minutes)
