@@ -73,6 +73,16 @@ class DeviceEmbedder:
                 vectors[start : start + count] = found[:count].cpu().numpy()
         return vectors
 
+    def embed_resident(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return the vectors of (n, 160, 160, 3) uint8 crops that are on the device, there.
+
+        Parameters
+        ----------
+        pixels : n is a size of batch.
+        """
+        with self._lane.open():
+            return self._infer(pixels)
+
     def warm_up(self) -> None:
         """Run every size of batch once."""
         blank = np.zeros((CROP_PX, CROP_PX, 3), dtype=np.uint8)
