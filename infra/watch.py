@@ -383,9 +383,9 @@ def _alarm(alarm: Alarm) -> dict[str, Any]:
     if len(alarm.series) == 1:
         (one,) = alarm.series
         properties |= {**_metric(one), "Statistic": one.statistic, "Period": one.period}
-    else:
-        properties["Metrics"] = [_query(each) for each in alarm.series]
-    return {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}
+        return {"Type": "AWS::CloudWatch::Alarm", "Properties": properties}
+    properties["Metrics"] = [_query(each) for each in alarm.series]
+    return {"Type": "AWS::CloudWatch::Alarm", "Condition": "OnAws", "Properties": properties}
 
 
 def _metric(series: Series) -> dict[str, Any]:
@@ -450,7 +450,10 @@ def template() -> dict[str, Any]:
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": "Elastic Faces, watching: dashboards and alarms (made by infra/watch.py)",
         "Parameters": _PARAMETERS,
-        "Conditions": {"HasMail": {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmMailTo"}, ""]}]}},
+        "Conditions": {
+            "HasMail": {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmMailTo"}, ""]}]},
+            "OnAws": {"Fn::Equals": [{"Ref": "Emulated"}, "no"]},
+        },
         "Resources": resources,
         "Outputs": {"AlarmTopicArn": {"Value": {"Ref": "AlarmTopic"}}},
     }
@@ -466,6 +469,12 @@ _PARAMETERS: dict[str, Any] = {
         "Type": "String",
         "Default": "",
         "Description": "Address that alarms are sent to, once it has confirmed; nobody when empty",
+    },
+    "Emulated": {
+        "Type": "String",
+        "Default": "no",
+        "AllowedValues": ["yes", "no"],
+        "Description": "An emulator knows no alarms over several metrics",
     },
     "OldestSeconds": {
         "Type": "Number",

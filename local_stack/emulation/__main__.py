@@ -15,12 +15,14 @@ import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 from local_stack.emulation.encrypted import Encrypted
 from local_stack.emulation.gateway import ChaliceGateway
 from local_stack.emulation.guardian import guard_process_group
 from local_stack.emulation.objects import GivingBack, ShelvedObjects
+from local_stack.emulation.permissions import FILE_NAME, UsedPermissions
 
 _GRACEFUL_SECONDS = 3.0
 
@@ -60,11 +62,12 @@ async def serve(port: int) -> None:
     from hypercorn.asyncio import serve as hypercorn_serve
     from hypercorn.config import Config
     from ministack.app import app as ministack_app
-    from ministack.core import hypercorn_compat, iam_actions
+    from ministack.core import hypercorn_compat, iam_actions, iam_evaluator
     from ministack.services import s3
 
     hypercorn_compat.install()
     ask_for_no_batch_permissions(iam_actions)
+    UsedPermissions(Path(FILE_NAME)).listen(iam_evaluator)
     shelved = ShelvedObjects(s3._buckets._data)
     config = Config()
     config.bind = [f"127.0.0.1:{port}"]
