@@ -7,7 +7,7 @@ export WORKER_CACHE ?= $(CURDIR)/.local/networks
 export MPLCONFIGDIR ?= $(CURDIR)/.local/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down status bench accuracy lint fmt docs clean install-demo install-dev
+.PHONY: help demo test up down status bench accuracy lint fmt docs site clean install-demo install-dev
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,9 +53,14 @@ fmt: install-dev  ## format the code
 	@$(PY) -m ruff format .
 	@$(PY) -m ruff check --fix .
 
-docs: install-dev  ## write docs/settings.md and docs/api.md from the code
+docs: install-dev  ## write the reference pages of docs/ from the code
 	@$(PY) -m docs.settings_table
 	@$(PY) -m docs.api_reference
+	@$(PY) -m docs.command_reference
+
+site: install-dev  ## build the documentation into .local/site
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+	@echo "Open .local/site/index.html"
 
 clean: down  ## stop the local stack and remove everything that was installed or written
 	rm -rf .venv .venv-emulator .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
