@@ -174,8 +174,26 @@ class World:
         return told, kept, sorted(self.context.objects.stored)
 
 
+@pytest.fixture(scope="module")
+def shared(shared_database_url: str) -> Iterator[World]:
+    """One world for all tests that leave it as it is, as they check themselves."""
+    made = World(shared_database_url)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dependencies, "context", lambda: made.context)
+        made.fill()
+    yield made
+    made.connections.close()
+
+
+@pytest.fixture
+def untouched(shared: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(dependencies, "context", lambda: shared.context)
+    return shared
+
+
 @pytest.fixture
 def world(shared_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world for one test, to do with as it likes."""
     made = World(shared_database_url)
     monkeypatch.setattr(dependencies, "context", lambda: made.context)
     made.fill()
@@ -250,7 +268,8 @@ def address(operation: Operation, theirs: Theirs, query: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("name", REACHES)
-def test_another_tenant_finds_and_changes_nothing(world: World, name: str) -> None:
+def test_another_tenant_finds_and_changes_nothing(untouched: World, name: str) -> None:
+    world = untouched
     operation, (reach, expected) = KEYED[name], REACHES[name]
     query, body = reach(world.theirs)
     path = address(operation, world.theirs, query)
@@ -284,9 +303,9 @@ def test_the_same_reach_is_the_owners_to_make(world: World, name: str) -> None:
         assert answer.status < 300, answer.body
 
 
-def test_each_tenant_signs_callbacks_with_a_key_of_its_own(world: World) -> None:
-    own = world.owner("GET", "/v1/webhook-key").json
-    assert world.other("GET", "/v1/webhook-key").json["key"] != own["key"]
+def test_each_tenant_signs_callbacks_with_a_key_of_its_own(untouched: World) -> None:
+    own = untouched.owner("GET", "/v1/webhook-key").json
+    assert untouched.other("GET", "/v1/webhook-key").json["key"] != own["key"]
 
 
 def test_an_imported_id_that_another_tenant_has_becomes_another(world: World) -> None:
@@ -298,14 +317,14 @@ def test_an_imported_id_that_another_tenant_has_becomes_another(world: World) ->
 
 
 @pytest.mark.parametrize("scope", Scope)
-def test_a_key_of_one_scope_does_no_more_than_that(world: World, scope: Scope) -> None:
-    made = world.owner("POST", "/v1/keys", {"name": scope, "scopes": [scope]}).json
+def test_a_key_of_one_scope_does_no_more_than_that(untouched: World, scope: Scope) -> None:
+    made = untouched.owner("POST", "/v1/keys", {"name": scope, "scopes": [scope]}).json
     for operation in KEYED.values():
         assert operation.scopes is not None
         if scope in operation.scopes or scope is Scope.ADMIN:
             continue
-        query, body = REACHES[operation.name][0](world.theirs)
+        query, body = REACHES[operation.name][0](untouched.theirs)
         answer = call(
-            operation.method, address(operation, world.theirs, query), body, key=made["key"]
+            operation.method, address(operation, untouched.theirs, query), body, key=made["key"]
         )
         assert answer.json["code"] == ErrorCode.FORBIDDEN, operation.name
