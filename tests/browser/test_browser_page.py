@@ -95,12 +95,18 @@ def test_names_similarity_and_quality_are_drawn_on_the_photo(
     page: Page, service: Pretended
 ) -> None:
     poor = face((300, 300, 360, 380), quality={**face(AT)["quality"], "reasons": ["LOW_SHARPNESS"]})
-    answers(service, result(face(AT, "Ann <b>Lee</b>", 0.874), poor))
+    quality = {**face(AT)["quality"], "reasons": ["EXCEEDS_MAX_FACES"]}
+    beyond = face((400, 20, 430, 60), req_id=None, quality=quality)
+    shown = result(face(AT, "Ann <b>Lee</b>", 0.874), poor)
+    answers(service, shown | {"left_out": [beyond]})
     send(page)
     mark = page.get_by_role("button", name="Face 1: Ann <b>Lee</b>, similarity 0.87")
     expect(mark).to_be_visible()
     expect(page.get_by_role("button", name="Face 2: Unknown, blurred")).to_be_visible()
-    expect(page.locator("#main").get_by_text("2 faces: Ann <b>Lee</b>, 1 unknown")).to_be_visible()
+    expect(
+        page.locator("#main").get_by_text("3 faces: Ann <b>Lee</b>, 1 unknown, 1 not looked for")
+    ).to_be_visible()
+    expect(page.get_by_role("button", name="Face 3, one of too many")).to_be_visible()
     expect(page.get_by_role("img", name="Similarity 0.87 of 1; counts from 0.68")).to_be_visible()
     expect(page.get_by_role("img", name="Quality 64 of 100").first).to_be_visible()
     box, frame = mark.bounding_box(), page.locator(".photo").bounding_box()
@@ -396,6 +402,18 @@ def test_a_face_is_deleted_and_photos_are_added(page: Page, service: Pretended) 
     assert [(each["kind"], each["params"]) for each in kinds] == [
         ("enroll", {"person_id": ann["person_id"]})
     ] * 2
+
+
+def test_a_face_is_given_to_whom_it_belongs(page: Page, service: Pretended) -> None:
+    bob = person("Bob")
+    open_person(page, service, person("Ann"), bob)
+    service.on("PATCH", "/v1/faces/([^/]+)", bob)
+    page.get_by_role("button", name="Move face 1 to somebody else").click()
+    page.get_by_label("Give it to somebody else").fill("Bo")
+    page.get_by_role("button", name="Bob, 2 faces").click()
+    expect(page.get_by_text("Bob has the face now.").first).to_be_visible()
+    (moved,) = [asked for asked in service.asked if asked.method == "PATCH"]
+    assert moved.body == {"person_id": bob["person_id"]}
 
 
 def test_a_new_person_is_made_of_photos(page: Page, service: Pretended) -> None:

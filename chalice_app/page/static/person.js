@@ -70,6 +70,7 @@ export function openPerson(person, onchange) {
     const label = `Delete face ${at + 1}`;
     return h("li", {}, crop ? h("img", { class: "crop", src: crop, alt: `Face ${at + 1}` }) : h("span", { class: "crop" }, icon("face")),
       h("span", { class: "person-words" }, h("span", {}, `Face ${at + 1}`), h("small", {}, `${when(face.created_at)}${score === undefined ? "" : ` · quality ${Math.round(score)}`}${face.quality ? ` · ${face.quality.size_px} px` : ""}`)),
+      button(`Move face ${at + 1} to somebody else`, { glyph: "move", quiet: true, kind: "plain", onclick: () => move(face, `face ${at + 1}`) }),
       button(label, { glyph: "trash", quiet: true, kind: "plain", onclick: async () => {
         if (!(await confirmed(`${label} of ${person.name}?`, "The face, its vector and its photo are deleted at once. The person stays.", "Delete face"))) return;
         try {
@@ -96,10 +97,10 @@ export function openPerson(person, onchange) {
     return [chooser, place, button("Add photos", { glyph: "plus", onclick: () => chooser.click() })];
   }
 
-  function merging() {
-    const input = h("input", { id: "merge-search", type: "search", autocomplete: "off", placeholder: "Who is the same person?" });
+  /** A field that finds other people of the collection; `pick` gets the one that is chosen. */
+  function others(id, label, pick, place) {
+    const input = h("input", { id, type: "search", autocomplete: "off", placeholder: "Name, e-mail or id" });
     const found = h("ul", { class: "found" });
-    const place = h("div", { class: "note-line", role: "status" });
     let wait;
     input.addEventListener("input", () => {
       clearTimeout(wait);
@@ -107,15 +108,37 @@ export function openPerson(person, onchange) {
         const text = input.value.trim();
         if (!text) return void found.replaceChildren();
         try {
-          const others = (await findPeople(text)).people.filter((other) => other.person_id !== person.person_id);
-          found.replaceChildren(...others.map((other) => h("li", {}, button(`${other.name}, ${count(other.faces, "face")}`, { glyph: "merge", onclick: () => merge(other, place) }))));
-          place.textContent = others.length ? "" : "Nobody else of that name.";
+          const people = (await findPeople(text)).people.filter((other) => other.person_id !== person.person_id);
+          found.replaceChildren(...people.map((other) => h("li", {}, button(`${other.name}, ${count(other.faces, "face")}`, { onclick: () => pick(other) }))));
+          place.textContent = people.length ? "" : "Nobody else of that name.";
         } catch (error) {
           failed(error, place);
         }
       }, 200);
     });
-    return h("section", { "aria-labelledby": "merge-head" }, h("h3", { id: "merge-head" }, "Merge"), h("label", { for: "merge-search" }, "Take over all faces of another person, who then goes"), input, found, place);
+    return [h("label", { for: id }, label), input, found];
+  }
+
+  function merging() {
+    const place = h("div", { class: "note-line", role: "status" });
+    return h("section", { "aria-labelledby": "merge-head" }, h("h3", { id: "merge-head" }, "Merge"),
+      others("merge-search", "Take over all faces of another person, who then goes", (other) => merge(other, place), place), place);
+  }
+
+  function move(face, label) {
+    const place = h("div", { class: "note-line", role: "status" });
+    const asking = openDialog(`Whose is ${label}?`, h("div", { class: "body" }, others("move-search", "Give it to somebody else of this collection", async (other) => {
+      try {
+        await api("PATCH", `/v1/faces/${face.face_id}`, { query, body: { person_id: other.person_id } });
+        asking.close();
+        toast(`${other.name} has the face now.`);
+        await loadFaces();
+        onchange();
+      } catch (error) {
+        failed(error, place);
+      }
+    }, place), place));
+    asking.querySelector("input").focus();
   }
 
   async function merge(other, place) {

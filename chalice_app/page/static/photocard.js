@@ -80,7 +80,9 @@ export function photoCard(file, onchange) {
 
   async function show(result, seconds) {
     card.dataset.stage = "done";
-    const { faces, photo } = result;
+    const { photo } = result;
+    // Those left out are shown, too, so that nobody takes the photo for searched whole.
+    const faces = [...result.faces, ...(result.left_out ?? [])];
     const crops = await cutAll(faces, photo.width);
     const list = h("ul", { class: "faces", "aria-label": `Faces in ${title}` });
     faces.forEach((face, at) => {
@@ -91,8 +93,11 @@ export function photoCard(file, onchange) {
       list.append(row);
     });
     const named = faces.filter((face) => face.match).map((face) => face.match.name);
+    const unknown = faces.filter((face) => face.req_id).length;
+    const others = faces.length - named.length - unknown;
+    const parts = [...named, named.length && unknown && `${unknown} unknown`, others && `${others} not looked for`].filter(Boolean);
     const summary = !faces.length ? "No face was found. Try a photo where faces are larger and turned to the camera."
-      : `${count(faces.length, "face")}${named.length ? `: ${named.join(", ")}` : ""}${faces.length > named.length && named.length ? `, ${faces.length - named.length} unknown` : ""}`;
+      : `${count(faces.length, "face")}${parts.length ? `: ${parts.join(", ")}` : ""}`;
     side.replaceChildren(h("p", { class: "summary" }, summary,
       h("small", {}, `${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s${result.cached ? ", seen before" : ""}`)), list);
     say(`${title}: ${summary}`);

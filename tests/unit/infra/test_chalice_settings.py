@@ -85,6 +85,18 @@ def test_a_policy_names_what_it_allows(policy: dict[str, Any]) -> None:
             assert all("${STACK}" in resource for resource in resources), statement["Sid"]
 
 
+def test_the_api_may_ask_what_operators_look_at() -> None:
+    allowed: dict[str, list[str]] = {}
+    for statement in json.loads((SETTINGS / "policy-api.json").read_text())["Statement"]:
+        for action in listed(statement["Action"]):
+            allowed.setdefault(action, []).extend(listed(statement["Resource"]))
+    assert allowed["ec2:DescribeInstances"] == allowed["cloudwatch:GetMetricData"] == ["*"]
+    queues = {arn.rsplit(":", 1)[1] for arn in allowed["sqs:GetQueueAttributes"]}
+    assert queues >= {
+        f"${{STACK}}-{name}" for name in ("uploads-queue", "uploads-dlq", "req-queue", "req-dlq")
+    }
+
+
 def test_the_scaler_launches_and_ends_only_what_its_stack_owns() -> None:
     policy = json.loads((SETTINGS / "policy-scale.json").read_text())
     for statement in policy["Statement"]:
