@@ -148,7 +148,12 @@ def embed_and_score(
         agreements = profile.agreement(views)
         calibration = load_calibration(profile.crop_version)
         qualities = [
-            _scored(face, calibration.quality_score(float(agreement), face.quality.pose.pitch))
+            _scored(
+                face,
+                calibration.quality_score(
+                    face.quality, face.detection.confidence, float(agreement)
+                ),
+            )
             for face, agreement in zip(faces, agreements, strict=True)
         ]
     return profile.fuse(views), qualities

@@ -5,13 +5,15 @@ The numbers lie beside the code in `calibration/<crop version>.json`, which
 people; no vector of a person is among them.
 
 How a threshold follows from a false accept rate: of n strangers' comparisons with a gallery
-of n faces none may reach the threshold with probability 1 - rate, so a single comparison may
-do so with probability 1 - (1 - rate)^(1/n) at most. How similar strangers are is kept as a
-table of similarities by that probability.
+of n people none may reach the threshold with probability 1 - rate, so a single comparison may
+do so with probability 1 - (1 - rate)^(1/n) at most. How similar strangers are to one face is
+kept as a table of similarities by that probability; to the mean of several faces they are
+more similar by a factor that depends on how many these are.
 """
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,13 +22,14 @@ import numpy as np
 from pydantic import Field
 
 from faces.contracts.base import Document
+from faces.contracts.results import FaceQuality
 from gpu_worker.backends.base import FloatArray
 
 _FOLDER = Path(__file__).resolve().parent / "calibration"
 
 LEAST_GALLERY = 1000
-"""Smaller galleries are treated as one of so many faces: what was recognised stays so
-while the gallery grows."""
+"""Smaller galleries are treated as one of so many people where a threshold is asked for:
+what was recognised stays so while the gallery grows."""
 
 
 class CalibrationData(Document):
@@ -36,12 +39,13 @@ class CalibrationData(Document):
     ----------
     source : the photos, in words.
     centre : (512,) mean of the vectors before it is taken away; empty where it is not.
-    tail : similarity that a share 10^-x of the comparisons between strangers reaches, by x =
-        0, 0.25, 0.5, ... The last ones are extrapolated from `measured_to` on.
+    tail : similarity that a share 10^-x of the comparisons between strangers' faces reaches,
+        by x = 0, 0.25, 0.5, ... The last ones are extrapolated from `measured_to` on.
     measured_to : x up to which the tail was counted.
-    agreement, pitch : percentiles 0 to 100 of how well the views of a face agree, and of the
-        pitch in degrees; empty where there is one view.
+    stretch : how many times more similar strangers are to the mean of 1, 2, 3, ... faces of
+        a person than to one face; the last one is also that of more faces.
     slope, offset : of the logarithm of the likelihood ratio, slope * similarity + offset.
+    quality : weights of `quality_signs`, then a constant; empty where faces have one view.
     """
 
     crop_version: str
@@ -51,10 +55,10 @@ class CalibrationData(Document):
     centre: tuple[float, ...] = ()
     tail: tuple[float, ...] = Field(min_length=2)
     measured_to: float
+    stretch: tuple[float, ...] = Field((1.0,), min_length=1)
     slope: float
     offset: float
-    agreement: tuple[float, ...] = ()
-    pitch: tuple[float, ...] = ()
+    quality: tuple[float, ...] = ()
 
 
 TAIL_STEP = 0.25
@@ -72,51 +76,41 @@ class Calibration:
         Parameters
         ----------
         rate : the share of other people that may be taken for the person.
-        faces : of the person; the nearest counts.
+        faces : of the person, with whose mean the face is compared.
         """
-        # log1p and expm1 keep their precision where a rate is far below 1.
-        share = -math.expm1(math.log1p(-rate) / faces)
         exponents = TAIL_STEP * np.arange(len(self.data.tail))
-        return float(np.interp(-math.log10(share), exponents, self.data.tail))
+        single = float(np.interp(-math.log10(rate), exponents, self.data.tail))
+        return min(1.0, single * self._stretch(faces)) if single > 0 else single
 
-    def identify_threshold(self, rate: float, faces: int) -> float:
-        """Return the cosine from which a face of a gallery counts as found.
+    def identify_threshold(self, rate: float, people: int, faces: int = 1) -> float:
+        """Return the cosine from which a person of a gallery counts as found.
 
         Parameters
         ----------
         rate : the share of strangers' photos that may be answered with somebody.
-        faces : in the gallery.
+        people : in the gallery.
+        faces : of the person.
         """
-        return self.verify_threshold(rate, max(faces, LEAST_GALLERY))
+        return self.verify_threshold(comparison_rate(rate, max(people, LEAST_GALLERY)), faces)
 
-    def same_probability(self, similarity: float) -> float:
-        """Return how likely two faces are one person's when both are equally likely before."""
-        return 1 / (1 + math.exp(-self._log_ratio(similarity)))
+    def same_probability(self, similarity: float, faces: int = 1) -> float:
+        """Return how likely it is the person when that is as likely as not before.
+
+        Parameters
+        ----------
+        similarity : to the mean of the person's faces.
+        faces : of the person.
+        """
+        return 1 / (1 + math.exp(-self._log_ratio(similarity, faces)))
 
     @property
     def even_threshold(self) -> float:
         """The cosine at which two faces are as likely one person's as two people's."""
         return -self.data.offset / self.data.slope
 
-    def quality_score(self, agreement: float, pitch: float) -> float | None:
-        """Return how many percent of the reference faces are worse; None for single views.
-
-        A face is as good as the worse of two signs of trouble: views that do not agree, and
-        a head that looks down. Chosen by error versus reject among sharpness, brightness,
-        size, confidence, yaw, pitch and agreement, and sums of them.
-
-        Parameters
-        ----------
-        agreement : of the views, see `gpu_worker.profiles.Profile.agreement`.
-        pitch : in degrees, positive upwards.
-        """
-        if not self.data.agreement:
-            return None
-        return round(
-            min(_percent(agreement, self.data.agreement), _percent(pitch, self.data.pitch)), 1
-        )
-
-    def match_probabilities(self, similarities: list[float], faces: int) -> list[float]:
+    def match_probabilities(
+        self, similarities: Sequence[float], people: int, faces: Sequence[int] | None = None
+    ) -> list[float]:
         """Return how likely the face is each of the nearest people's.
 
         Before the comparison the face is a stranger's or one of the gallery's with equal
@@ -126,18 +120,73 @@ class Calibration:
         Parameters
         ----------
         similarities : of the nearest people.
-        faces : in the gallery.
+        people : in the gallery.
+        faces : of each of the nearest people; one where it is not given.
         """
-        size = max(faces, LEAST_GALLERY)
-        ratios = [math.exp(self._log_ratio(each)) for each in similarities]
+        counts = [1] * len(similarities) if faces is None else faces
+        size = max(people, len(similarities), 1)
+        ratios = [
+            math.exp(self._log_ratio(each, count))
+            for each, count in zip(similarities, counts, strict=True)
+        ]
         return [ratio / (size + sum(ratios)) for ratio in ratios]
 
-    def _log_ratio(self, similarity: float) -> float:
-        return min(700.0, max(-700.0, self.data.slope * similarity + self.data.offset))
+    def quality_score(
+        self, quality: FaceQuality, confidence: float, agreement: float
+    ) -> float | None:
+        """Return, in percent, how likely the face is recognised; None for single views.
+
+        That is, how likely it reaches the threshold that one stranger in a thousand reaches,
+        when it is compared with a usual photo of the same person. Fitted to photos as they
+        are and photos that were made small, blurred, dark and pale.
+
+        Parameters
+        ----------
+        agreement : of the views, see `gpu_worker.profiles.Profile.agreement`.
+        """
+        if not self.data.quality:
+            return None
+        *weights, constant = self.data.quality
+        sum_ = float(np.dot(weights, quality_signs(quality, confidence, agreement))) + constant
+        return round(100 / (1 + math.exp(-max(-50.0, min(50.0, sum_)))), 1)
+
+    def _stretch(self, faces: int) -> float:
+        return self.data.stretch[min(max(faces, 1), len(self.data.stretch)) - 1]
+
+    def _log_ratio(self, similarity: float, faces: int) -> float:
+        comparable = similarity / self._stretch(faces) if similarity > 0 else similarity
+        return min(700.0, max(-700.0, self.data.slope * comparable + self.data.offset))
 
 
-def _percent(value: float, percentiles: tuple[float, ...]) -> float:
-    return float(np.interp(value, percentiles, np.linspace(0, 100, len(percentiles))))
+def comparison_rate(rate: float, people: int) -> float:
+    """Return how often a single comparison may err so that `people` of them together err with
+    the probability `rate`.
+    """
+    # log1p and expm1 keep their precision where a rate is far below 1.
+    return -math.expm1(math.log1p(-rate) / people)
+
+
+def quality_signs(quality: FaceQuality, confidence: float, agreement: float) -> FloatArray:
+    """Return the signs of trouble that a quality score weighs.
+
+    Each grows with quality, and goes on growing about as much over its whole range.
+
+    Returns
+    -------
+    (6,) float32: agreement of the views, confidence, sharpness, size, how near to frontal
+    left to right, and how near to a middle brightness.
+    """
+    return np.array(
+        [
+            -10 * math.sqrt(max(1 - agreement, 0.0)),  # about the angle between the views
+            -math.log(max(1 - confidence, 1e-4)),
+            math.log(max(quality.sharpness, 1.0)),
+            min(math.log(max(quality.size_px, 8)), math.log(100)),
+            -abs(quality.pose.yaw) / 30,
+            -abs(quality.brightness - 50) / 25,
+        ],
+        dtype=np.float32,
+    )
 
 
 def calibration_path(crop_version: str) -> Path:

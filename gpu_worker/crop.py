@@ -63,7 +63,11 @@ def crop_face(
 
 
 def crop_upright(
-    image: RgbImage, box: FloatArray, landmarks: FloatArray, margin: int = MARGIN_PX
+    image: RgbImage,
+    box: FloatArray,
+    landmarks: FloatArray,
+    margin: int = MARGIN_PX,
+    resampling: Image.Resampling = Image.Resampling.BILINEAR,
 ) -> RgbImage:
     """Cut out the box with its margin, turned so that eyes and mouth lie level.
 
@@ -75,6 +79,7 @@ def crop_upright(
     box : (4,) left, top, right, bottom in pixels; some of it lies in the photo.
     landmarks : (5, 2) in pixels.
     margin : pixels of the crop.
+    resampling : see `crop_face`; faces are enlarged with the bicubic filter at most.
     """
     left, top, right, bottom = (float(edge) for edge in box)
     across = landmarks[1] - landmarks[0] + landmarks[4] - landmarks[3]
@@ -82,10 +87,14 @@ def crop_upright(
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     size = np.array([right - left, bottom - top]) * CROP_PX / (CROP_PX - margin)
     centre = np.array([(left + right) / 2, (top + bottom) / 2])
-    return _warp(image, turn * (size / CROP_PX), centre - turn @ (size / 2))
+    return _warp(image, turn * (size / CROP_PX), centre - turn @ (size / 2), resampling)
 
 
-def crop_aligned(image: RgbImage, landmarks: FloatArray) -> RgbImage:
+def crop_aligned(
+    image: RgbImage,
+    landmarks: FloatArray,
+    resampling: Image.Resampling = Image.Resampling.BILINEAR,
+) -> RgbImage:
     """Cut out the face so that its landmarks lie where those of a mean face do.
 
     By the similarity transform (Umeyama 1991) that fits the five points best.
@@ -94,6 +103,7 @@ def crop_aligned(image: RgbImage, landmarks: FloatArray) -> RgbImage:
     ----------
     image : (height, width, 3) uint8 RGB.
     landmarks : (5, 2) in pixels, not all equal.
+    resampling : see `crop_upright`.
     """
     points = landmarks.astype(np.float64)
     there = points - points.mean(axis=0)
@@ -105,7 +115,7 @@ def crop_aligned(image: RgbImage, landmarks: FloatArray) -> RgbImage:
     size = np.array([_ALIGNED_WIDTH, _ALIGNED_HEIGHT])
     corner = np.array([0.0, _ALIGNED_CENTRE]) - size / 2
     origin = points.mean(axis=0) + turn @ (corner - _TEMPLATE.mean(axis=0))
-    return _warp(image, turn * (size / CROP_PX), origin)
+    return _warp(image, turn * (size / CROP_PX), origin, resampling)
 
 
 def clip_box(image: RgbImage, box: FloatArray) -> Box | None:
@@ -116,21 +126,27 @@ def clip_box(image: RgbImage, box: FloatArray) -> Box | None:
     return Box(left=left, top=top, right=right, bottom=bottom)
 
 
-def _warp(image: RgbImage, matrix: _Matrix, origin: _Matrix) -> RgbImage:
+def _warp(
+    image: RgbImage, matrix: _Matrix, origin: _Matrix, resampling: Image.Resampling
+) -> RgbImage:
     """Sample the crop whose pixel (x, y) shows `matrix @ (x, y) + origin` of the photo.
 
     Only the part around the face is touched, and shrunk first when the face is large: an
     affine transform alone would skip pixels.
     """
+    # Pillow's transform knows no wider filter than the bicubic one.
+    sharp = resampling is not Image.Resampling.BILINEAR
+    enlarging = Image.Resampling.BICUBIC if sharp else Image.Resampling.BILINEAR
+    reach = 2 if sharp else 1
     corners = matrix @ np.array([[0, CROP_PX, 0, CROP_PX], [0, 0, CROP_PX, CROP_PX]])
-    low = np.floor((corners + origin[:, None]).min(axis=1)).astype(int) - 1
-    high = np.ceil((corners + origin[:, None]).max(axis=1)).astype(int) + 1
+    low = np.floor((corners + origin[:, None]).min(axis=1)).astype(int) - reach
+    high = np.ceil((corners + origin[:, None]).max(axis=1)).astype(int) + reach
     part = Image.fromarray(_with_edges(image, low, high))
     size = high - low
     step = max(1.0, math.sqrt(abs(float(np.linalg.det(matrix)))))
     small = np.maximum(np.round(size / step), 1).astype(int)
     if step > 1:
-        part = part.resize((int(small[0]), int(small[1])), Image.Resampling.BILINEAR)
+        part = part.resize((int(small[0]), int(small[1])), resampling)
     scale = small / size
     linear = matrix * scale[:, None]
     shift = (origin - low) * scale
@@ -138,7 +154,7 @@ def _warp(image: RgbImage, matrix: _Matrix, origin: _Matrix) -> RgbImage:
         (CROP_PX, CROP_PX),
         Image.Transform.AFFINE,
         (linear[0, 0], linear[0, 1], shift[0], linear[1, 0], linear[1, 1], shift[1]),
-        resample=Image.Resampling.BILINEAR,
+        resample=enlarging,
     )
     return np.asarray(crop)
 

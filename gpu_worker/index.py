@@ -15,15 +15,20 @@ from gpu_worker.backends.base import EMBEDDING_SIZE, FloatArray
 from gpu_worker.nearest import HostRows, NearestRows
 
 _FIRST_CAPACITY = 64
+MANY = 1_000_000
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A person, the cosine to the mean of their faces, and the nearest of these."""
+    """A person, the cosine to the mean of their faces, the nearest of these, and how many.
+
+    Where `faces` is not known it is `MANY`: then no stranger is let in too easily.
+    """
 
     person_id: str
     face_id: str
     similarity: float
+    faces: int = 1
 
 
 class FaceSearch(Protocol):
@@ -180,7 +185,7 @@ class CollectionIndex:
     def _hit(self, person_id: str, probe: FloatArray, similarity: float) -> Hit:
         faces = sorted(self._faces_of[person_id])
         nearest = 0 if len(faces) == 1 else int(np.argmax(self._faces.rows(faces) @ probe))
-        return Hit(person_id, faces[nearest], similarity)
+        return Hit(person_id, faces[nearest], similarity, len(faces))
 
     def _renew(self, person_id: str) -> None:
         """Bring a person's mean up to date."""
@@ -189,9 +194,17 @@ class CollectionIndex:
             del self._faces_of[person_id]
             self._means.remove(person_id)
             return
-        mean = self._faces.rows(sorted(faces)).mean(axis=0)
-        length = float(np.linalg.norm(mean))
-        self._means.put(person_id, mean / length if length > 0 else mean)
+        self._means.put(person_id, mean_face(self._faces.rows(sorted(faces))))
+
+
+def mean_face(faces: FloatArray) -> FloatArray:
+    """Return the (512,) mean of a person's (n, 512) faces, of unit length again.
+
+    Identification and verification both compare with it.
+    """
+    mean: FloatArray = faces.mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    return mean / length if length > 0 else mean
 
 
 class GalleryFeed(Protocol):

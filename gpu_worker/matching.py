@@ -53,8 +53,11 @@ class Decisions:
         fixed : a threshold to use instead of the one that the rate gives.
         """
         rate = self.identify_rate if rate is None else rate
-        threshold = self.identify_threshold(rate, faces) if fixed is None else fixed
-        chances = self.calibration.match_probabilities([hit.similarity for hit in hits], faces)
+        own = hits[0].faces if hits else 1
+        threshold = self.identify_threshold(rate, faces, own) if fixed is None else fixed
+        chances = self.calibration.match_probabilities(
+            [hit.similarity for hit in hits], faces, [hit.faces for hit in hits]
+        )
         people = [
             Candidate(
                 person_id=hit.person_id,
@@ -75,10 +78,16 @@ class Decisions:
             return best, tuple(people[1 : candidates + 1])
         return None, tuple(people[:candidates])
 
-    def identify_threshold(self, rate: float | None, faces: int) -> float:
-        """Return the cosine from which a face counts as a person of the collection."""
+    def identify_threshold(self, rate: float | None, people: int, faces: int = 1) -> float:
+        """Return the cosine from which a face counts as a person of the collection.
+
+        Parameters
+        ----------
+        people : in the collection.
+        faces : of the person.
+        """
         return self.calibration.identify_threshold(
-            self.identify_rate if rate is None else rate, faces
+            self.identify_rate if rate is None else rate, people, faces
         )
 
     def verify(
@@ -88,7 +97,7 @@ class Decisions:
 
         Parameters
         ----------
-        similarity : to the nearest of the person's faces.
+        similarity : to the mean of the person's faces.
         faces : of the person.
         rate : the share of other people that may be taken for the person.
         fixed : a threshold to use instead of the one that the rate gives.
@@ -98,7 +107,7 @@ class Decisions:
         return Verification(
             same_person=similarity >= threshold,
             similarity=round(similarity, 4),
-            probability=round(self.calibration.same_probability(similarity), 4),
+            probability=round(self.calibration.same_probability(similarity, faces), 4),
             threshold=round(threshold, 4),
             false_accept_rate=rate if fixed is None else None,
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
+from PIL import Image
 
 from faces.contracts.results import ModelInfo
 from gpu_worker.backends.base import Detection, FloatArray, RgbImage
@@ -32,11 +33,13 @@ class View:
     ----------
     margin : pixels of the crop around the box; aligned views have their own.
     mirrored : left and right swapped.
+    resampling : the filter by which the face is scaled.
     """
 
     cut: Cut = Cut.BOX
     margin: int = MARGIN_PX
     mirrored: bool = False
+    resampling: Image.Resampling = Image.Resampling.BILINEAR
 
     def crop(self, image: RgbImage, detection: Detection) -> RgbImage:
         """Return (160, 160, 3) uint8 RGB; some of the box must lie in the photo."""
@@ -46,11 +49,13 @@ class View:
     def _cut(self, image: RgbImage, detection: Detection) -> RgbImage:
         match self.cut:
             case Cut.BOX:
-                return crop_face(image, detection.box, self.margin)
+                return crop_face(image, detection.box, self.margin, self.resampling)
             case Cut.UPRIGHT:
-                return crop_upright(image, detection.box, detection.landmarks, self.margin)
+                return crop_upright(
+                    image, detection.box, detection.landmarks, self.margin, self.resampling
+                )
             case Cut.ALIGNED:
-                return crop_aligned(image, detection.landmarks)
+                return crop_aligned(image, detection.landmarks, self.resampling)
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,20 +119,19 @@ PLAIN = Profile("plain", CROP_VERSION, (View(),))
 
 DEFAULT = Profile(
     "default",
-    "mtcnn-160-box-upright-v2",
-    (View(), View(Cut.UPRIGHT, mirrored=True)),
+    "mtcnn-160-two-scales-v3",
+    (View(resampling=Image.Resampling.LANCZOS), View(Cut.UPRIGHT, 40, mirrored=True)),
     centred=True,
 )
 """The most accurate within 1.5 times the work of `PLAIN` (`benchmarks.accuracy.ablation`)."""
 
 ACCURATE = Profile(
     "accurate",
-    "mtcnn-160-four-views-v2",
+    "mtcnn-160-four-views-v3",
     (
-        View(),
-        View(Cut.UPRIGHT, mirrored=True),
-        View(margin=14, mirrored=True),
-        View(Cut.ALIGNED),
+        *DEFAULT.views,
+        View(margin=14),
+        View(Cut.UPRIGHT),
     ),
     centred=True,
 )

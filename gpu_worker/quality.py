@@ -41,9 +41,9 @@ class Limits:
 # Of 807 LFW faces LOW calls 0.7 % poor, MEDIUM 6 % and HIGH 40 %; the same person is missed
 # (below 0.65) in 8.8, 8.3 and 5.6 % of the pairs that are left.
 LIMITS = {
-    QualityFilter.LOW: Limits(0.95, 20, 10, 10, 95, 60, 0.5),
-    QualityFilter.MEDIUM: Limits(0.98, 40, 20, 15, 90, 45, 5),
-    QualityFilter.HIGH: Limits(0.99, 80, 35, 20, 85, 30, 20),
+    QualityFilter.LOW: Limits(0.95, 20, 10, 10, 95, 60, 80),
+    QualityFilter.MEDIUM: Limits(0.98, 40, 20, 15, 90, 45, 90),
+    QualityFilter.HIGH: Limits(0.99, 80, 35, 20, 85, 30, 95),
 }
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from faces.contracts.results import Candidate
 from gpu_worker.backends.base import FloatArray
-from gpu_worker.index import GalleryIndex, Hit
+from gpu_worker.index import MANY, GalleryIndex, Hit
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class LimitedSearch:
         found = self._remote.search(tenant, collection, probes, count)
         self._remote_names = {face.person_id: face.name for faces in found for face in faces}
         return [
-            [Hit(face.person_id, face.face_id, face.similarity) for face in faces]
+            [Hit(face.person_id, face.face_id, face.similarity, MANY) for face in faces]
             for faces in found
         ]
 

@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
         return 2
     report = measure(profile, data, records, given.rate, plots=CACHE)
     print_report(report, console)
-    console.print(f"Plots: {CACHE}/roc.png, det.png, rejection.png")
+    console.print(f"Plots: {CACHE}/roc.png, det.png, rejection.png, reliability.png")
     if given.json is not None:
         given.json.write_text(json.dumps(report.document(), indent=1) + "\n", encoding="utf-8")
     return 0

@@ -21,28 +21,15 @@ from rich.table import Table
 
 from benchmarks.accuracy.calibrate import CACHE, halves, mean_person, people_folds
 from benchmarks.accuracy.dataset import Dataset, load
-from benchmarks.accuracy.extract import Look, Record, extract
-from benchmarks.accuracy.scores import Faces, Floats, Mask, stack
+from benchmarks.accuracy.extract import Look, Record
+from benchmarks.accuracy.scores import Faces, Floats, Mask
 from benchmarks.accuracy.several import several_photos
 from benchmarks.accuracy.views import extract_views, fused, view_name
-from gpu_worker.backends.base import Detection, RgbImage
-from gpu_worker.crop import crop_face
 from gpu_worker.profiles import ACCURATE, DEFAULT, Cut, Profile, View
 
 _COHORT = 200
 _SPLITS = 20
 _FAR = 0.05
-
-
-@dataclass(frozen=True)
-class ResampledView(View):
-    """The plain view, scaled with another filter."""
-
-    resampling: int = Image.Resampling.BILINEAR
-
-    def crop(self, image: RgbImage, detection: Detection) -> RgbImage:
-        """Return (160, 160, 3) uint8 RGB."""
-        return crop_face(image, detection.box, self.margin, Image.Resampling(self.resampling))
 
 
 @dataclass(frozen=True)
@@ -63,39 +50,47 @@ class Step:
     milliseconds: float
 
 
+_SHARP = Image.Resampling.LANCZOS
 PLAIN_VIEW, MIRRORED = View(), View(mirrored=True)
 UPRIGHT, UPRIGHT_MIRRORED = View(Cut.UPRIGHT), View(Cut.UPRIGHT, mirrored=True)
-MARGINS = tuple(View(margin=margin) for margin in (0, 14, 24, 48, 64))
-RESAMPLED = tuple(
-    ResampledView(margin=32, resampling=each)
-    for each in (Image.Resampling.BOX, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
-)
-VIEWS = (
-    PLAIN_VIEW,
-    MIRRORED,
-    UPRIGHT,
-    UPRIGHT_MIRRORED,
-    View(Cut.ALIGNED),
-    View(Cut.ALIGNED, mirrored=True),
-    View(margin=14, mirrored=True),
-    *MARGINS,
-)
+SHARP = View(resampling=_SHARP)
+SHARP_MIRRORED = View(Cut.UPRIGHT, mirrored=True, resampling=_SHARP)
+WIDE_MIRRORED = View(Cut.UPRIGHT, 40, mirrored=True, resampling=_SHARP)
+ALIGNED = View(Cut.ALIGNED)
+FILTERS = (Image.Resampling.BOX, Image.Resampling.BICUBIC, _SHARP)
 
 PROFILES: tuple[tuple[str, tuple[View, ...], bool], ...] = (
-    ("plain: box, margin 32", (PLAIN_VIEW,), False),
-    *((f"margin {view.margin}", (view,), False) for view in MARGINS),
+    ("plain: box, margin 32, bilinear", (PLAIN_VIEW,), False),
+    *((f"margin {margin}", (View(margin=margin),), False) for margin in (0, 14, 24, 48, 64)),
+    *((f"scaled by {each.name.lower()}", (View(resampling=each),), False) for each in FILTERS),
     ("turned upright", (UPRIGHT,), False),
-    ("aligned by landmarks", (View(Cut.ALIGNED),), False),
+    ("aligned by landmarks", (ALIGNED,), False),
     ("plain + mirrored", (PLAIN_VIEW, MIRRORED), False),
     ("plain + upright mirrored", (PLAIN_VIEW, UPRIGHT_MIRRORED), False),
     ("plain, mean taken away", (PLAIN_VIEW,), True),
+    ("lanczos, mean taken away", (SHARP,), True),
     ("upright, mean taken away", (UPRIGHT,), True),
     ("plain + mirrored, mean taken away", (PLAIN_VIEW, MIRRORED), True),
-    ("plain + aligned, mean taken away", (PLAIN_VIEW, View(Cut.ALIGNED)), True),
+    ("plain + aligned, mean taken away", (PLAIN_VIEW, ALIGNED), True),
+    ("plain + upright mirrored, mean taken away", (PLAIN_VIEW, UPRIGHT_MIRRORED), True),
+    ("the same by lanczos", (SHARP, SHARP_MIRRORED), True),
+    ("the same, second view with margin 40", (SHARP, WIDE_MIRRORED), True),
     ("profile default", DEFAULT.views, True),
     ("profile accurate", ACCURATE.views, True),
-    ("eight views, mean taken away", (*VIEWS[:7], View(margin=14)), True),
+    (
+        "eight views, mean taken away",
+        (
+            *ACCURATE.views,
+            *(
+                view
+                for view in (UPRIGHT, SHARP_MIRRORED, MIRRORED, View(margin=24), PLAIN_VIEW)
+                if view not in ACCURATE.views
+            ),
+        )[:8],
+        True,
+    ),
 )
+VIEWS = tuple(dict.fromkeys(view for _, views, _ in PROFILES for view in views))
 
 
 def main(arguments: list[str]) -> int:
@@ -110,7 +105,7 @@ def main(arguments: list[str]) -> int:
     steps = [
         _step(name, data, records, views, centred=centred) for name, views, centred in PROFILES
     ]
-    steps[1:1] = [*_largest(data, console), *_resampled(data, console)]
+    steps[1:1] = _largest(data, console)
     steps += [
         _normalised("default, divided by spread of strangers", data, records, _spread),
         _normalised("default, adaptive s-norm with a cohort", data, records, _adaptive),
@@ -203,23 +198,8 @@ def _average(name: str, parts: Sequence[tuple[Floats, Floats]], cost: float) -> 
 
 def _largest(data: Dataset, console: Console) -> list[Step]:
     """The largest face instead of the central one."""
-    profile = Profile(view_name(PLAIN_VIEW), view_name(PLAIN_VIEW), (PLAIN_VIEW,))
-    records = extract(data.photos, [profile], CACHE, console, look=Look(largest=True))
+    records = extract_views(data, (PLAIN_VIEW,), CACHE, console, Look(largest=True))
     return [_step("largest face", data, records, (PLAIN_VIEW,), centred=False)]
-
-
-def _resampled(data: Dataset, console: Console) -> list[Step]:
-    """The plain view, scaled with other filters."""
-    names = [f"resampling {Image.Resampling(view.resampling).name.lower()}" for view in RESAMPLED]
-    profiles = [Profile(name, name, (view,)) for name, view in zip(names, RESAMPLED, strict=True)]
-    records = extract(data.photos, profiles, CACHE, console)
-    return [_scaled_step(name, data, records) for name in names]
-
-
-def _scaled_step(name: str, data: Dataset, records: Sequence[Record]) -> Step:
-    faces = stack([record.vectors.get(name) for record in records], data.person)
-    parts = halves(data, faces, centred=False)
-    return _average(name, [_cosines(part) for part in parts], _cost(records, [name]))
 
 
 Normalise = Callable[[Faces, Faces], tuple[Floats, Floats]]

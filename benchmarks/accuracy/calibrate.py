@@ -7,26 +7,32 @@ people the centre was taken from.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import NormalDist
 
 import numpy as np
 from rich.console import Console
 
 from benchmarks.accuracy.dataset import Dataset, load
-from benchmarks.accuracy.scores import Comparisons, Faces, Floats, Mask, compare_all
+from benchmarks.accuracy.extract import LIKE_A_WORKER, Look, Record
+from benchmarks.accuracy.fit import (
+    log_ratio,
+    pooled,
+    quality_weights,
+    stranger_tail,
+    stretches,
+)
+from benchmarks.accuracy.scores import Faces, Floats, Mask, compare_all
 from benchmarks.accuracy.views import extract_views, fused, stacked
 from gpu_worker.backends.base import FloatArray
-from gpu_worker.calibration import TAIL_STEP, CalibrationData, calibration_path
+from gpu_worker.calibration import TAIL_STEP, CalibrationData, calibration_path, quality_signs
 from gpu_worker.profiles import PROFILES, Profile
 
 CACHE = Path(__file__).resolve().parents[2] / ".local" / "accuracy"
+WORSENED = (Look(worsened=1), Look(worsened=2))
+"""Looks from which quality scores learn what worse photos do."""
 
-_TAIL_END = 9.0
-_LEAST_COUNT = 15
-"""Fewer comparisons above a similarity say too little about how rare it is."""
-_FIT_FROM = 2.5
-_ITERATIONS = 50
+_QUALITY_FAR = 1e-3
 
 
 def main(arguments: list[str]) -> int:
@@ -35,21 +41,25 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("data", type=Path, help="folder in LFW's form, with pairs.txt")
     console = Console()
     data = load(parser.parse_args(arguments).data)
-    profiles = PROFILES.values()
-    views = [view for profile in profiles for view in profile.views]
-    records = extract_views(data, views, CACHE, console)
-    for profile in profiles:
-        faces = fused(records, data, profile)
-        agreement = profile.agreement(stacked(records, profile.views)[faces.found])
-        pitch = np.array([r.quality.pose.pitch for r in records if r.quality], dtype=np.float32)
+    for profile in PROFILES.values():
+        scored = len(profile.views) > 1
+        looks = [
+            extract_views(data, profile.views, CACHE, console, look)
+            for look in (LIKE_A_WORKER, *(WORSENED if scored else ()))
+        ]
+        faces = fused(looks[0], data, profile)
         made = calibrate(profile, data, faces)
-        if len(profile.views) > 1:
-            signs = {"agreement": _percentiles(agreement), "pitch": _percentiles(pitch)}
-            made = made.model_copy(update=signs)
+        if scored:
+            limit = made.tail[round(-np.log10(_QUALITY_FAR) / TAIL_STEP)]
+            weights = quality_of(profile, data, looks, limit, people_folds(data) >= 0)
+            made = made.model_copy(update={"quality": weights})
         path = calibration_path(profile.crop_version)
         path.parent.mkdir(exist_ok=True)
         path.write_text(made.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        console.print(f"{path.name}: tail {[round(each, 3) for each in made.tail[4:29:4]]}")
+        console.print(
+            f"{path.name}: tail {[round(each, 3) for each in made.tail[4:29:4]]}, "
+            f"stretch {made.stretch}, quality {made.quality}"
+        )
     return 0
 
 
@@ -60,15 +70,8 @@ def calibrate(profile: Profile, data: Dataset, faces: Faces) -> CalibrationData:
     ----------
     faces : with vectors as the profile gives them before anything is taken away.
     """
-    parts = [compare_all(part) for part in halves(data, faces, centred=profile.centred)]
-    strangers = sum(part.strangers for part in parts)
-    whole = Comparisons(
-        np.concatenate([part.genuine for part in parts]),
-        np.concatenate([part.owner for part in parts]),
-        np.concatenate([part.weight for part in parts]) / len(parts),
-        parts[0].edges,
-        np.asarray(strangers, dtype=np.int64),
-    )
+    parts = halves(data, faces, centred=profile.centred)
+    whole = pooled([compare_all(part) for part in parts])
     tail, measured_to = stranger_tail(whole)
     slope, offset = log_ratio(whole)
     centre = mean_person(faces, np.ones(len(data.people), dtype=bool))
@@ -80,17 +83,62 @@ def calibrate(profile: Profile, data: Dataset, faces: Faces) -> CalibrationData:
         centre=tuple(round(float(x), 6) for x in centre) if profile.centred else (),
         tail=tail,
         measured_to=measured_to,
+        stretch=stretches(parts),
         slope=round(slope, 3),
         offset=round(offset, 3),
     )
 
 
-def _percentiles(values: FloatArray) -> tuple[float, ...]:
-    return tuple(round(float(each), 5) for each in np.percentile(values, np.arange(101)))
+def quality_of(
+    profile: Profile,
+    data: Dataset,
+    looks: Sequence[Sequence[Record]],
+    limit: float,
+    people: Mask,
+) -> tuple[float, ...]:
+    """Return the weights of `gpu_worker.calibration.quality_signs`, learnt from some people.
+
+    Parameters
+    ----------
+    looks : the records of all photos as they are, then as they were made worse.
+    limit : the similarity from which a face counts as recognised.
+    """
+    usual = fused(looks[0], data, profile)
+    faces = _together(halves(data, usual, centred=profile.centred))
+    rows, persons, cosines = [], [], []
+    for records in looks:
+        worse = fused(records, data, profile)
+        probes = _together(halves(data, worse, centred=profile.centred, reference=usual))
+        agreement = profile.agreement(stacked(records, profile.views))
+        here = [
+            index
+            for index, record in enumerate(records)
+            if record.quality is not None and people[data.person[index]]
+        ]
+        compared = probes.vectors[here] @ faces.vectors.T
+        # A photo says nothing about itself, in whatever look.
+        compared[np.arange(len(here)), here] = np.nan
+        rows += [_signs(records[index], float(agreement[index])) for index in here]
+        persons.append(data.person[here])
+        cosines.append(compared)
+    return quality_weights(
+        np.stack(rows).astype(np.float64),
+        np.concatenate(persons),
+        np.concatenate(cosines).astype(np.float64),
+        faces,
+        limit,
+    )
 
 
-def halves(data: Dataset, faces: Faces, *, centred: bool) -> list[Faces]:
-    """Return the faces of each fold's people, the mean of the other people taken away."""
+def halves(
+    data: Dataset, faces: Faces, *, centred: bool, reference: Faces | None = None
+) -> list[Faces]:
+    """Return the faces of each fold's people, the mean of the other people taken away.
+
+    Parameters
+    ----------
+    reference : faces whose mean it is, where it is not that of these.
+    """
     fold = people_folds(data)
     parts = []
     for number in data.folds:
@@ -98,10 +146,19 @@ def halves(data: Dataset, faces: Faces, *, centred: bool) -> list[Faces]:
         here = faces.found & held[faces.person]
         vectors = faces.vectors
         if centred:
-            moved = vectors - mean_person(faces, ~held)
+            moved = vectors - mean_person(faces if reference is None else reference, ~held)
             vectors = moved / np.linalg.norm(moved, axis=1, keepdims=True)
         parts.append(Faces(np.where(here[:, None], vectors, 0), here, faces.person))
     return parts
+
+
+def _together(parts: Sequence[Faces]) -> Faces:
+    """Put the faces of different people together."""
+    return Faces(
+        np.sum([part.vectors for part in parts], axis=0),
+        np.any([part.found for part in parts], axis=0),
+        parts[0].person,
+    )
 
 
 def people_folds(data: Dataset) -> Floats:
@@ -121,47 +178,9 @@ def mean_person(faces: Faces, people: Mask) -> FloatArray:
     return mean
 
 
-def stranger_tail(comparisons: Comparisons) -> tuple[tuple[float, ...], float]:
-    """Return the similarity that a share 10^-x of strangers' pairs reaches, and where x stops
-    being counted.
-
-    Beyond that the tail goes on like a normal distribution's, whose mean and spread fit what
-    was counted from 10^-2.5 on.
-    """
-    total = int(comparisons.strangers.sum())
-    measured_to = TAIL_STEP * int(np.log10(total / _LEAST_COUNT) / TAIL_STEP)
-    exponents = np.arange(0, _TAIL_END + TAIL_STEP / 2, TAIL_STEP)
-    counted = exponents <= measured_to
-    values = np.array([comparisons.threshold(10.0**-x) for x in exponents[counted]])
-    deviates = np.array(
-        [-NormalDist().inv_cdf(max(1e-12, 10.0**-x) if x else 0.5) for x in exponents]
-    )
-    used = counted & (exponents >= min(_FIT_FROM, measured_to - 1))
-    slope = np.polyfit(deviates[used], values[used[counted]], 1)[0]
-    beyond = values[-1] + slope * (deviates[~counted] - deviates[counted][-1])
-    tail = np.concatenate([values, beyond]).clip(-1, 1)
-    return tuple(round(float(each), 4) for each in tail), float(measured_to)
-
-
-def log_ratio(comparisons: Comparisons) -> tuple[float, float]:
-    """Return slope and offset of the logarithm of the likelihood ratio of one person to two.
-
-    By logistic regression in which both kinds of pairs weigh the same (Platt 1999).
-    """
-    middle = comparisons.edges + (comparisons.edges[1] - comparisons.edges[0]) / 2
-    used = comparisons.strangers > 0
-    values = np.concatenate([comparisons.genuine, middle[used]])
-    labels = np.concatenate([np.ones(len(comparisons.genuine)), np.zeros(int(used.sum()))])
-    counts = comparisons.strangers[used]
-    weights = np.concatenate([comparisons.weight, counts / counts.sum()])
-    inputs = np.stack([values, np.ones_like(values)], axis=1)
-    theta = np.array([20.0, -8.0])
-    for _ in range(_ITERATIONS):
-        chance = 1 / (1 + np.exp(-inputs @ theta))
-        slope = inputs.T @ (weights * (labels - chance))
-        curve = (inputs * (weights * chance * (1 - chance))[:, None]).T @ inputs
-        theta = theta + np.linalg.solve(curve + 1e-9 * np.eye(2), slope)
-    return float(theta[0]), float(theta[1])
+def _signs(record: Record, agreement: float) -> FloatArray:
+    assert record.quality is not None
+    return quality_signs(record.quality, record.confidence, agreement)
 
 
 if __name__ == "__main__":

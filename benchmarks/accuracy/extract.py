@@ -5,13 +5,14 @@ goes on where it was, and a changed pipeline measures anew.
 """
 
 import hashlib
+import os
 import pickle
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field, replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -28,18 +29,20 @@ from rich.progress import (
 )
 
 from benchmarks.accuracy.networks import chosen, load_networks
+from benchmarks.accuracy.worsen import worsen
 from faces.contracts.errors import FacesError
 from faces.contracts.jobs import ContentType, QualityFilter
 from faces.contracts.results import FaceQuality
 from gpu_worker.analysis import central_face, embed_and_score, find_faces, rivals
-from gpu_worker.backends.base import FloatArray, RgbImage
+from gpu_worker.backends.base import Detection, Embedder, FloatArray, RgbImage
 from gpu_worker.backends.choice import Backend
 from gpu_worker.calibration import load_centre
 from gpu_worker.photos import decode
 from gpu_worker.profiles import Profile
+from gpu_worker.weights import ensure_weights, weights_path
 
 _CHUNK = 24
-_FORMAT = 4
+_FORMAT = 5
 """Of the records; another number makes all be measured anew."""
 
 _TYPES = {".png": ContentType.PNG, ".webp": ContentType.WEBP}
@@ -80,10 +83,17 @@ class Look:
     ----------
     width : the photo is scaled to so many pixels across first; 0 leaves it as it is.
     largest : the largest face is taken, not the one that the photo is of.
+    worsened : the photo is made worse in a way that this number chooses; 0 leaves it.
     """
 
     width: int = 0
     largest: bool = False
+    worsened: int = 0
+
+    def at(self, image: RgbImage) -> RgbImage:
+        """Return the (height, width, 3) uint8 RGB photo as the measurement sees it."""
+        image = _scaled(image, self.width) if self.width else image
+        return worsen(image, self.worsened) if self.worsened else image
 
 
 LIKE_A_WORKER = Look()
@@ -91,43 +101,71 @@ LIKE_A_WORKER = Look()
 
 def recognise(
     networks: Backend,
-    profiles: Sequence[Profile],
+    profile: Profile,
     data: bytes,
     content_type: ContentType,
     look: Look,
 ) -> Record:
-    """Run one photo through the stages of a worker, the last ones once a profile.
+    """Run one photo through the stages of a worker; see `recognise_each`."""
+    return recognise_each(networks, [profile], data, content_type, look)[profile.name]
+
+
+def recognise_each(
+    networks: Backend,
+    profiles: Sequence[Profile],
+    data: bytes,
+    content_type: ContentType,
+    look: Look,
+) -> dict[str, Record]:
+    """Run one photo through the stages of a worker, those after the detector once a profile.
 
     Parameters
     ----------
-    look : for measurements only; a worker's is `Look()`.
+    look : for measurements only; a worker's is `LIKE_A_WORKER`.
+
+    Returns
+    -------
+    The record of each profile by its name.
     """
     spent: dict[str, float] = {}
     try:
         with _timed(spent, "decode"):
             image = decode(data, content_type, _MAX_PIXELS).pixels
     except FacesError as error:
-        return Record(error=str(error.code), milliseconds=spent)
-    image = _scaled(image, look.width) if look.width else image
+        record = Record(error=str(error.code), milliseconds=spent)
+        return {profile.name: record for profile in profiles}
+    image = look.at(image)
     with _timed(spent, "detect"):
         [detections] = networks.detector.detect([image])
-    record = Record(error="no_face", milliseconds=spent)
-    for profile in profiles:
-        with _timed(spent, f"crop {profile.name}"):
-            faces = find_faces(image, detections, QualityFilter.NONE, profile)
-        if not faces:
-            break
-        face = faces[0] if look.largest else central_face(faces, image)
-        with _timed(spent, f"embed {profile.name}"):
-            [vector], [quality] = embed_and_score(networks.embedder, [face], profile)
-        record = Record(
-            vectors=record.vectors | {profile.name: vector},
-            quality=quality,
-            confidence=face.detection.confidence,
-            rivals=rivals(faces, face),
-            milliseconds=spent,
-        )
-    return record
+    return {
+        profile.name: _recognise(networks.embedder, profile, image, detections, look, spent)
+        for profile in profiles
+    }
+
+
+def _recognise(
+    embedder: Embedder,
+    profile: Profile,
+    image: RgbImage,
+    detections: Sequence[Detection],
+    look: Look,
+    before: dict[str, float],
+) -> Record:
+    spent = dict(before)
+    with _timed(spent, f"crop {profile.name}"):
+        faces = find_faces(image, detections, QualityFilter.NONE, profile)
+    if not faces:
+        return Record(error="no_face", milliseconds=spent)
+    face = faces[0] if look.largest else central_face(faces, image)
+    with _timed(spent, f"embed {profile.name}"):
+        [vector], [quality] = embed_and_score(embedder, [face], profile)
+    return Record(
+        vectors={profile.name: vector},
+        quality=quality,
+        confidence=face.detection.confidence,
+        rivals=rivals(faces, face),
+        milliseconds=spent,
+    )
 
 
 class Cache:
@@ -178,20 +216,52 @@ def extract(
     profiles : each gives every photo a vector.
     look : see `recognise`.
     """
-    with closing(Cache(cache_folder, _tag(profiles, look))) as cache:
-        hashes = [hashlib.sha256(photo.read_bytes()).hexdigest() for photo in photos]
-        records = {photo: record for photo in hashes if (record := cache.get(photo))}
-        missing = {h: path for h, path in zip(hashes, photos, strict=True) if h not in records}
-        for made in _progressing(
-            _make(missing, profiles, look, processes, cache_folder), len(missing), console
-        ):
-            cache.put(made.items())
-            records |= made
-    return [records[photo] for photo in hashes]
+    hashes = [hashlib.sha256(photo.read_bytes()).hexdigest() for photo in photos]
+    paths = dict(zip(hashes, photos, strict=True))
+    with ExitStack() as opened:
+        caches = {
+            profile.name: opened.enter_context(closing(Cache(cache_folder, tag(profile, look))))
+            for profile in profiles
+        }
+        known: dict[str, dict[str, Record]] = {photo: {} for photo in paths}
+        for name, cache in caches.items():
+            for photo, parts in known.items():
+                if record := cache.get(photo):
+                    parts[name] = record
+        missing = [
+            (photo, paths[photo], tuple(each for each in profiles if each.name not in parts))
+            for photo, parts in known.items()
+            if len(parts) < len(profiles)
+        ]
+        made = _make(missing, look, processes, cache_folder)
+        for chunk in _progressing(made, len(missing), console):
+            for name, cache in caches.items():
+                cache.put((photo, parts[name]) for photo, parts in chunk.items() if name in parts)
+            for photo, parts in chunk.items():
+                known[photo] |= parts
+    merged = {
+        photo: merge([parts[profile.name] for profile in profiles])
+        for photo, parts in known.items()
+    }
+    return [merged[photo] for photo in hashes]
 
 
-def _tag(profiles: Sequence[Profile], look: Look) -> str:
-    each = ",".join(f"{p.name}={p.crop_version}:{p.views}:{_centre(p)}" for p in profiles)
+def merge(records: Sequence[Record]) -> Record:
+    """Return one record of a photo from those of several profiles.
+
+    Its quality is that of the first profile's face; the others only differ in vectors.
+    """
+    first = records[0]
+    return replace(
+        first,
+        vectors={name: vector for each in records for name, vector in each.vectors.items()},
+        milliseconds={k: v for each in reversed(records) for k, v in each.milliseconds.items()},
+    )
+
+
+def tag(profile: Profile, look: Look) -> str:
+    """Return what records depend on; whatever changes it makes photos be measured anew."""
+    each = f"{profile.name}={profile.crop_version}:{profile.views}:{_centre(profile)}"
     return f"{chosen().name}/{each}/{look}"
 
 
@@ -201,24 +271,25 @@ def _centre(profile: Profile) -> str:
     return hashlib.sha256(load_centre(profile.crop_version).tobytes()).hexdigest()[:8]
 
 
+_Missing = tuple[str, Path, tuple[Profile, ...]]
+_Made = dict[str, dict[str, Record]]
+
+
 def _make(
-    missing: dict[str, Path],
-    profiles: Sequence[Profile],
-    look: Look,
-    processes: int,
-    cache_folder: Path,
-) -> Iterator[dict[str, Record]]:
+    missing: Sequence[_Missing], look: Look, processes: int, cache_folder: Path
+) -> Iterator[_Made]:
+    """Yield the records of some photos at a time, by photo and profile."""
     if not missing:
         return
-    items = list(missing.items())
-    chunks = [items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK)]
+    ensure_weights(weights_path(os.environ))  # one clear error instead of one a process
+    chunks = [missing[start : start + _CHUNK] for start in range(0, len(missing), _CHUNK)]
     with ProcessPoolExecutor(
         min(processes, len(chunks)),
         mp_context=get_context("spawn"),
         initializer=_start,
         initargs=(cache_folder,),
     ) as pool:
-        waiting = [pool.submit(_work, chunk, profiles, look) for chunk in chunks]
+        waiting = [pool.submit(_work, chunk, look) for chunk in chunks]
         try:
             for done in as_completed(waiting):
                 yield done.result()
@@ -226,9 +297,7 @@ def _make(
             pool.shutdown(cancel_futures=True)
 
 
-def _progressing(
-    parts: Iterator[dict[str, Record]], total: int, console: Console
-) -> Iterator[dict[str, Record]]:
+def _progressing(parts: Iterator[_Made], total: int, console: Console) -> Iterator[_Made]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -252,14 +321,12 @@ def _start(cache_folder: Path) -> None:
     _networks = load_networks(cache_folder)
 
 
-def _work(
-    chunk: Sequence[tuple[str, Path]], profiles: Sequence[Profile], look: Look
-) -> dict[str, Record]:
+def _work(chunk: Sequence[_Missing], look: Look) -> _Made:
     assert _networks is not None
     made = {}
-    for photo, path in chunk:
+    for photo, path, profiles in chunk:
         content_type = _TYPES.get(path.suffix.lower(), ContentType.JPEG)
-        made[photo] = recognise(_networks, profiles, path.read_bytes(), content_type, look)
+        made[photo] = recognise_each(_networks, profiles, path.read_bytes(), content_type, look)
     return made
 
 

@@ -51,5 +51,7 @@ def bootstrap(
         statistic(rng.multinomial(clusters, np.full(clusters, 1 / clusters)).astype(np.float64))
         for _ in range(_RESAMPLES)
     ]
+    if np.isnan(values).all():
+        return math.nan, math.nan
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return float(low), float(high)

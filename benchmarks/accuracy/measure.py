@@ -9,12 +9,14 @@ import numpy as np
 
 from benchmarks.accuracy.dataset import Dataset
 from benchmarks.accuracy.extract import Record
+from benchmarks.accuracy.held_out import halves_of, held_out
 from benchmarks.accuracy.intervals import Estimate, wilson
 from benchmarks.accuracy.networks import chosen
-from benchmarks.accuracy.plots import plot_det, plot_rejection, plot_roc
+from benchmarks.accuracy.plots import plot_det, plot_rejection, plot_reliability, plot_roc
 from benchmarks.accuracy.protocols import (
     open_set,
     seed_protocol,
+    split,
     tar_of_all,
     verify_pairs,
 )
@@ -51,6 +53,10 @@ def measure(
     plot_roc(comparisons, plots / "roc.png")
     plot_det(comparisons, plots / "det.png")
     plot_rejection(rejection, plots / "rejection.png")
+    first, second = halves_of(faces, split(data))
+    tested = held_out((first, second))
+    if tested is not None:
+        plot_reliability(tested, plots / "reliability.png")
     pairs = None
     if data.pairs:
         pairs = verify_pairs(data, faces, calibration.even_threshold)
@@ -65,6 +71,7 @@ def measure(
         open_set=open_set(data, faces),
         calibration={"rate": rate, "gallery": enrolled, "threshold": threshold},
         rejection=rejection,
+        held_out=tested,
         groups={
             "yaw": groups(faces, comparisons, yaws(records), _YAWS, max),
             "face px": groups(faces, comparisons, sizes(records), _SIZES, min),
@@ -91,6 +98,7 @@ def count(records: Sequence[Record], data: Dataset) -> Counts:
         not_enrollable=wilson(unenrollable, len(records) - unread - undetected),
         refused=dict(refused),
         not_read=unread,
+        missing_pairs=data.missing_pairs,
     )
 
 
@@ -99,7 +107,7 @@ def reject(faces: Faces, records: Sequence[Record]) -> tuple[Rejection, ...]:
     scores = np.array([_score(record) for record in records])
     misses: dict[float, list[float]] = {far: [] for far in _REJECTION_FAR}
     for share in _REJECTED:
-        limit = np.quantile(scores[faces.found], share)
+        limit = np.quantile(scores[faces.found], share) if faces.found.any() else 0.0
         comparisons = compare_all(
             Faces(faces.vectors, faces.found & (scores >= limit), faces.person)
         )

@@ -10,6 +10,7 @@ mpl.use("Agg")
 import numpy as np
 from matplotlib import pyplot as plt
 
+from benchmarks.accuracy.held_out import HeldOut
 from benchmarks.accuracy.report import Rejection
 from benchmarks.accuracy.scores import Comparisons, Floats
 
@@ -18,7 +19,7 @@ _TICKS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 0.5)
 
 def curve(comparisons: Comparisons) -> tuple[Floats, Floats]:
     """Return false accept and true accept rates over all thresholds."""
-    above = np.cumsum(comparisons.strangers[::-1])[::-1] / comparisons.strangers.sum()
+    above = np.cumsum(comparisons.strangers[::-1])[::-1] / max(1, comparisons.strangers.sum())
     order = np.argsort(comparisons.genuine)
     ranked = comparisons.genuine[order]
     below = np.concatenate([[0], np.cumsum(comparisons.weight[order])])
@@ -67,6 +68,21 @@ def plot_rejection(curves: tuple[Rejection, ...], to: Path) -> None:
         )
     axes.set(xlabel="% of the photos rejected, lowest quality first", ylabel="% of pairs missed")
     axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(to, dpi=110)
+    plt.close(figure)
+
+
+def plot_reliability(tested: HeldOut, to: Path) -> None:
+    """Write how often it was the person by how likely it was said to be."""
+    figure, axes = plt.subplots(figsize=(5, 5), layout="constrained")
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
+    for name, found in (("verify", tested.verify), ("identify", tested.identify)):
+        label = f"{name}, ECE {100 * found.error:.1f} %"
+        axes.plot(found.expected, found.observed, marker="o", label=label)
+    axes.set(xlabel="probability in the answer", ylabel="share of right answers")
+    axes.set(xlim=(0, 1), ylim=(0, 1), title="Reliability, people not learnt from")
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(to, dpi=110)

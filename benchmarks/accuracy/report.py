@@ -1,12 +1,14 @@
 """Everything that is measured, as one document and as a table."""
 
+import math
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.accuracy.held_out import HeldOut
 from benchmarks.accuracy.intervals import Estimate
 from benchmarks.accuracy.protocols import OpenSetResult, Outcomes, PairResult, SeedResult
 
@@ -20,6 +22,7 @@ class Counts:
     not_detected : photos in which no face was found.
     refused : photos with a face that an enrolment refuses, by reason.
     not_read : files that are no photo.
+    missing_pairs : pairs whose photos are not there.
     """
 
     photos: int
@@ -28,6 +31,7 @@ class Counts:
     not_enrollable: Estimate
     refused: dict[str, int]
     not_read: int
+    missing_pairs: int
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class AccuracyReport:
     open_set: OpenSetResult
     calibration: dict[str, float]
     rejection: tuple[Rejection, ...]
+    held_out: HeldOut | None
     groups: dict[str, dict[str, Estimate]]
     milliseconds: dict[str, float]
 
@@ -69,7 +74,18 @@ class AccuracyReport:
         made = asdict(self)
         for single in ("known", "strangers"):
             del made["seed"][single]
-        return made
+        return cast(dict[str, Any], _finite(made))
+
+
+def _finite(value: Any) -> Any:
+    """Return the value with None for what is no number: JSON knows no nan."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return value
 
 
 def print_report(report: AccuracyReport, console: Console) -> None:
@@ -102,9 +118,30 @@ def print_report(report: AccuracyReport, console: Console) -> None:
             for rejected, misses in zip(rejection.rejected, rejection.misses, strict=True)
         )
         console.print(f"missed at FAR {rejection.far:g} when the worst are rejected: {steps}")
+    if report.held_out is not None:
+        _print_held_out(report.held_out, console)
+    if report.counts.not_read or report.counts.missing_pairs:
+        console.print(
+            f"{report.counts.not_read} files are no photo, "
+            f"{report.counts.missing_pairs} pairs have no photo here"
+        )
     console.print(
         "processor ms a photo: "
         + ", ".join(f"{stage} {each:.1f}" for stage, each in report.milliseconds.items())
+    )
+
+
+def _print_held_out(found: HeldOut, console: Console) -> None:
+    table = Table(title="learnt from half of the people, tested on the others", box=SIMPLE_HEAD)
+    for heading in ("asked for", "photos enrolled", "strangers accepted", "recognised"):
+        table.add_column(heading, justify="right")
+    for each in found.asked:
+        shares = f"{each.strangers:.2%}", f"{each.recognised:.2%}"
+        table.add_row(f"{each.rate:g}", str(each.enrolled), *shares)
+    console.print(table)
+    console.print(
+        f"expected calibration error: verify {found.verify.error:.2%}, "
+        f"identify {found.identify.error:.2%}"
     )
 
 

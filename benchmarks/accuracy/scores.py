@@ -3,6 +3,7 @@
 A photo without a face has no vector: it is like nobody, and similarity -1 stands for that.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -85,7 +86,8 @@ class Comparisons:
         drawn : how many times each person counts, for a bootstrap.
         """
         weight = self.weight if drawn is None else self.weight * drawn[self.owner]
-        return float(weight[self.genuine >= threshold].sum() / weight.sum())
+        total = float(weight.sum())
+        return float(weight[self.genuine >= threshold].sum()) / total if total else math.nan
 
 
 def compare_all(faces: Faces) -> Comparisons:
@@ -94,7 +96,7 @@ def compare_all(faces: Faces) -> Comparisons:
     vectors, person = faces.vectors[index], faces.person[index]
     edges = np.linspace(-1, 1, _BINS + 1)
     strangers = np.zeros(_BINS, dtype=np.int64)
-    genuine, owner = [], []
+    genuine, owner = [np.empty(0)], [np.empty(0, dtype=np.intp)]
     for start in range(0, len(index), _BLOCK):
         rows = slice(start, min(start + _BLOCK, len(index)))
         cosines = vectors[rows] @ vectors[start:].T
@@ -108,7 +110,8 @@ def compare_all(faces: Faces) -> Comparisons:
         owner.append(np.broadcast_to(person[rows][:, None], own.shape)[own])
     whose = np.concatenate(owner)
     weight = 1.0 / np.bincount(whose, minlength=int(person.max(initial=0)) + 1)[whose]
-    return Comparisons(np.concatenate(genuine), whose, weight / weight.sum(), edges[:-1], strangers)
+    weight /= max(1e-12, float(weight.sum()))
+    return Comparisons(np.concatenate(genuine), whose, weight, edges[:-1], strangers)
 
 
 def stack(vectors: Sequence[FloatArray | None], person: Indices) -> Faces:

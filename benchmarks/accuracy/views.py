@@ -5,26 +5,39 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from rich.console import Console
 
 from benchmarks.accuracy.dataset import Dataset
-from benchmarks.accuracy.extract import Record, extract
+from benchmarks.accuracy.extract import LIKE_A_WORKER, Look, Record, extract
 from benchmarks.accuracy.scores import Faces, stack
 from gpu_worker.backends.base import FloatArray
 from gpu_worker.profiles import Profile, View
 
 
 def view_name(view: View) -> str:
-    """Return a name that differs between views, such as `upright-32-mirrored`."""
-    return f"{view.cut}-{view.margin}{'-mirrored' if view.mirrored else ''}"
+    """Return a name that differs between views, such as `upright-32-lanczos-mirrored`."""
+    parts = [str(view.cut), str(view.margin)]
+    if view.resampling is not Image.Resampling.BILINEAR:
+        parts.append(view.resampling.name.lower())
+    return "-".join([*parts, "mirrored"] if view.mirrored else parts)
+
+
+def alone(view: View) -> Profile:
+    """Return the profile of one view, nothing taken away."""
+    return Profile(view_name(view), view_name(view), (view,))
 
 
 def extract_views(
-    data: Dataset, views: Iterable[View], cache: Path, console: Console
+    data: Dataset,
+    views: Iterable[View],
+    cache: Path,
+    console: Console,
+    look: Look = LIKE_A_WORKER,
 ) -> list[Record]:
-    """Return the records of all photos with one vector a view."""
-    single = [Profile(view_name(view), view_name(view), (view,)) for view in dict.fromkeys(views)]
-    return extract(data.photos, single, cache, console)
+    """Return the records of all photos with one vector a view; quality is the first view's."""
+    single = [alone(view) for view in dict.fromkeys(views)]
+    return extract(data.photos, single, cache, console, look=look)
 
 
 def stacked(records: Sequence[Record], views: Sequence[View]) -> FloatArray:

@@ -84,8 +84,9 @@ class FaceQuality(StoredDocument):
     sharpness : 0 (blurred) to 100, from the variance of the Laplacian of the crop.
     brightness : 0 (black) to 100, the mean luma of the crop.
     size_px : the shorter side of the box in pixels.
-    score : 0 to 100, how well the views of the face agree, in percent of the faces of a
-        reference set that do worse; foretells misses. None where the face was not embedded.
+    score : 0 to 100, how likely in percent the face is recognised on a usual photo of the
+        same person while one stranger in a thousand is too; mostly from how well views of
+        the face agree. None where the face was not embedded.
     reasons : what makes the face poor; empty when nothing does.
     """
 

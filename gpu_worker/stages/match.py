@@ -19,7 +19,7 @@ from faces.gallery.enrolment import Guard
 from faces.gallery.records import NewPerson
 from faces.gallery.vectors import UnmatchedFace
 from gpu_worker.backends.base import FloatArray
-from gpu_worker.index import FaceSearch, Hit
+from gpu_worker.index import FaceSearch, Hit, mean_face
 from gpu_worker.matching import Decisions, limit
 from gpu_worker.protocol import Task
 
@@ -203,7 +203,7 @@ class Match:
 
     def _verify(self, task: Task) -> None:
         claimed = self._claimed(task.request)
-        similarity = float(np.max(claimed @ task.vectors[0]))
+        similarity = float(mean_face(claimed) @ task.vectors[0])
         params = task.request.params
         # The collection's settings are about strangers, not about a claimed person.
         rate, fixed = limit(params)
