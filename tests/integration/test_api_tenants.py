@@ -81,11 +81,10 @@ class World:
         number = next(_numbers)
         self.owner_name = f"acme-{number}"
         self.owner_key = self._key(self.owner_name)
-        self.other_key = self._key(f"rival-{number}")
         theirs = self.theirs = Theirs(self.owner_name)
         for collection in (SHARED, theirs.collection):
             self.owner("POST", "/v1/collections", {"collection": collection})
-        self.other("POST", "/v1/collections", {"collection": SHARED})
+        self.new_other()
         people = [self._enrol(seed, f"{SECRET_NAME} {seed}") for seed in (1, 2)]
         theirs.person_id, theirs.second_id = (each["person_id"] for each in people)
         theirs.face_id = people[0]["face_id"]
@@ -98,6 +97,11 @@ class World:
         batch = self.owner("POST", "/v1/batches", {"photos": [{}, {}]}).json
         theirs.batch_id = batch["batch_id"]
         theirs.batch_jobs = [job["job_id"] for job in batch["jobs"]]
+
+    def new_other(self) -> None:
+        """Have another tenant be the one who reaches for the owner's things."""
+        self.other_key = self._key(f"rival-{next(_numbers)}")
+        self.other("POST", "/v1/collections", {"collection": SHARED})
 
     def _key(self, tenant: str) -> str:
         made = call("POST", "/v1/keys", {"name": "All", "scopes": ["admin"], "tenant": tenant})
@@ -188,6 +192,7 @@ def shared(shared_database_url: str) -> Iterator[World]:
 @pytest.fixture
 def untouched(shared: World, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(dependencies, "context", lambda: shared.context)
+    shared.new_other()
     return shared
 
 
