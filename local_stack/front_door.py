@@ -1,8 +1,8 @@
 """The front door: one address for clients, before the emulated API Gateway.
 
 A reverse proxy that lets a limited number of requests in at once and queues the rest (see
-`admission`). Bodies are streamed both ways, byte for byte. What goes wrong here is
-answered with a problem document (RFC 9457).
+`admission`). Like API Gateway it takes a whole request before it lets it in: who sends
+slowly holds no place. What goes wrong here is answered with a problem document (RFC 9457).
 
     python -m local_stack.front_door     # settings: see `FrontDoorSettings`
 """
@@ -37,6 +37,8 @@ _HOP_BY_HOP = frozenset(
 )
 _RETRY_AFTER_SECONDS = 2
 _CONNECT_SECONDS = 5.0
+# A form with the largest photo that the settings let in by default, and room to spare.
+_MOST_BODY_BYTES = 16 << 20
 
 
 class FrontDoorSettings(Settings):
@@ -63,6 +65,12 @@ class FrontDoorSettings(Settings):
         gt=0,
         alias="FRONT_DOOR_UPSTREAM_SECONDS",
         description="Longest silence of the API, in seconds; API Gateway's own limit is 29",
+    )
+    body_seconds: float = Field(
+        default=30,
+        gt=0,
+        alias="FRONT_DOOR_BODY_SECONDS",
+        description="Longest time that a request's body may take to come, in seconds",
     )
 
 
@@ -97,7 +105,7 @@ def forwarded(request: Request) -> list[tuple[bytes, bytes]]:
 
 
 def problem(error: FacesError, status: int, retry_after: int | None = None) -> Response:
-    """Return a problem document; `status` is the proxy's (429, 502 or 504)."""
+    """Return a problem document; `status` is the proxy's own."""
     document = error.problem(new_id()).model_dump(mode="json", exclude_none=True)
     document["status"] = status
     headers = {"Retry-After": str(retry_after)} if retry_after is not None else None
@@ -111,10 +119,18 @@ class FrontDoor:
     ----------
     client : what calls the API; the front door does not close it.
     upstream : base URL of the API's stage.
+    body_seconds : within which a request's body must have come.
     """
 
-    def __init__(self, client: httpx.AsyncClient, upstream: str, admission: Admission) -> None:
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        upstream: str,
+        admission: Admission,
+        body_seconds: float,
+    ) -> None:
         self._client = client
+        self._body_seconds = body_seconds
         self._upstream = upstream.rstrip("/")
         self._admission = admission
 
@@ -125,14 +141,24 @@ class FrontDoor:
         if scope["path"] == STATUS_PATH:
             state = {"in_flight": self._admission.in_flight, "waiting": self._admission.waiting}
             await JSONResponse(state)(scope, receive, send)
-        elif _has_body(request):
-            await self._answer(request, send)
+            return
+        try:
+            async with asyncio.timeout(self._body_seconds):
+                body = await _body_of_request(request)
+        except ClientDisconnect:
+            log.info("client left while it sent %s %s", request.method, request.url.path)
+        except TimeoutError:
+            slow = FacesError(ErrorCode.INVALID_REQUEST, "The request came too slowly.")
+            await problem(slow, 408)(scope, _never, send)
+        except _TooLarge:
+            large = FacesError(ErrorCode.UPLOAD_TOO_LARGE, "The request is too large.")
+            await problem(large, 413)(scope, _never, send)
         else:
-            await self._answer_unless_gone(request, send)
+            await self._answer_unless_gone(request, body, send)
 
-    async def _answer_unless_gone(self, request: Request, send: Send) -> None:
+    async def _answer_unless_gone(self, request: Request, body: bytes, send: Send) -> None:
         """Answer; give the place up when the client goes away while it waits."""
-        answering = asyncio.create_task(self._answer(request, send))
+        answering = asyncio.create_task(self._answer(request, body, send))
         leaving = asyncio.create_task(_left(request.receive))
         try:
             await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -144,26 +170,26 @@ class FrontDoor:
         if not answering.cancelled():
             answering.result()
 
-    async def _answer(self, request: Request, send: Send) -> None:
+    async def _answer(self, request: Request, body: bytes, send: Send) -> None:
         try:
             async with self._admission.admitted() as answered:
-                await self._pass_on(request, send, answered)
+                await self._pass_on(request, body, send, answered)
         except QueueFull:
             # As API Gateway answers what is over its limits; so waiting stays bounded.
             busy = FacesError(
                 ErrorCode.TOO_MANY_REQUESTS,
                 "More requests wait than can be served; try again shortly.",
             )
-            await problem(busy, 429, _RETRY_AFTER_SECONDS)(request.scope, request.receive, send)
-        except ClientDisconnect:
-            log.info("client left while it sent %s %s", request.method, request.url.path)
+            await problem(busy, 429, _RETRY_AFTER_SECONDS)(request.scope, _never, send)
 
-    async def _pass_on(self, request: Request, send: Send, answered: Callable[[], None]) -> None:
+    async def _pass_on(
+        self, request: Request, body: bytes, send: Send, answered: Callable[[], None]
+    ) -> None:
         outgoing = self._client.build_request(
             request.method,
             self._target(request),
             headers=forwarded(request),
-            content=request.stream() if _has_body(request) else None,
+            content=body if _has_body(request) else None,
         )
         reply: Response
         try:
@@ -197,6 +223,22 @@ def _has_body(request: Request) -> bool:
     return "transfer-encoding" in request.headers or (length is not None and length != "0")
 
 
+class _TooLarge(Exception):
+    """A body of more bytes than are taken."""
+
+
+async def _body_of_request(request: Request) -> bytes:
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > _MOST_BODY_BYTES:
+        raise _TooLarge
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > _MOST_BODY_BYTES:
+            raise _TooLarge
+    return bytes(body)
+
+
 async def _body_of(incoming: httpx.Response) -> AsyncIterator[bytes]:
     try:
         async for chunk in incoming.aiter_raw():
@@ -219,7 +261,7 @@ async def _never() -> dict[str, str]:
 def make_app(settings: FrontDoorSettings, client: httpx.AsyncClient) -> ASGIApp:
     """Return the front door for `settings`, calling the API through `client`."""
     admission = Admission(settings.concurrency, settings.queue, settings.queue_seconds)
-    return FrontDoor(client, settings.upstream, admission)
+    return FrontDoor(client, settings.upstream, admission, settings.body_seconds)
 
 
 def make_client(settings: FrontDoorSettings) -> httpx.AsyncClient:

@@ -1,7 +1,9 @@
 """The front door, as a process before a small API."""
 
 import asyncio
+import contextlib
 import gzip
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -271,6 +273,39 @@ def test_an_api_that_is_down_is_a_502(tmp_path: Path) -> None:
         assert problem(answer).title == "Temporarily unavailable"
         assert "retry-after" in answer.headers
     assert list(doors) == []
+
+
+def test_who_sends_slowly_holds_no_place_and_is_not_waited_for(
+    upstream: Upstream, tmp_path: Path
+) -> None:
+    doors = serve(
+        upstream.port, tmp_path, FRONT_DOOR_CONCURRENCY="1", FRONT_DOOR_BODY_SECONDS="1.5"
+    )
+    url = next(doors)
+    head = b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"
+    slow = [socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), 20) for _ in "123"]
+    for each in slow:
+        each.sendall(head)
+    assert httpx.get(url + "/v1/quick").status_code == 200
+    for each in slow:
+        with each:
+            assert each.recv(100).startswith(b"HTTP/1.1 408 ")
+    assert upstream.most == 0
+    assert list(doors) == []
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_body_that_is_too_large_is_refused_before_it_is_passed_on(
+    front_door: str, told: bool
+) -> None:
+    whole = b"x" * (17 << 20)
+    with socket.create_connection(("127.0.0.1", int(front_door.rpartition(":")[2])), 20) as client:
+        length = f"Content-Length: {len(whole)}" if told else "Transfer-Encoding: chunked"
+        client.sendall(f"POST /v1/x HTTP/1.1\r\nHost: x\r\n{length}\r\n\r\n".encode())
+        if not told:
+            with contextlib.suppress(OSError):
+                client.sendall(f"{len(whole):x}\r\n".encode() + whole + b"\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
 def problem(answer: httpx.Response) -> Problem:
