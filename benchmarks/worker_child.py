@@ -6,6 +6,7 @@ them, so that several may wait while others are measured.
 
 import io
 import json
+import resource
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -120,7 +121,10 @@ class Child:
             self._identify([group[draw.integers(len(group))].read_bytes()], self._known)
             if (number + 1) % max(1, photos // 20) == 0:
                 memory.append(self._memory())
-        return {"megabytes": memory}
+        return {
+            "megabytes": memory,
+            "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3,
+        }
 
     def peak(self, precision: str) -> dict[str, Any]:
         """Return the GFLOP/s of a convolution that suits the processor."""

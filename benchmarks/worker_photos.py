@@ -20,6 +20,9 @@ SIZES = {
 }
 ORIGINALS = "originals"
 
+LARGE, LARGE_SIZE = "4000x3000", (4000, 3000)
+"""Only for the memory: of twelve megapixels."""
+
 
 def write_photos(folder: Path) -> tuple[dict[str, Path], str]:
     """Write a folder of JPEG files for each size; return them, and what is in them.
@@ -35,6 +38,14 @@ def write_photos(folder: Path) -> tuple[dict[str, Path], str]:
     made[ORIGINALS] = folder / ORIGINALS
     _write(made[ORIGINALS], large)
     return made, what
+
+
+def write_large(folder: Path) -> Path:
+    """Write a folder with one photo of twelve megapixels; return it."""
+    large, _, _ = _sources()
+    made = folder / LARGE
+    _write(made, [ImageOps.fit(large[0], LARGE_SIZE)])
+    return made
 
 
 def _sources() -> tuple[list[Image.Image], list[Image.Image], str]:

@@ -45,7 +45,9 @@ def test_figures_and_plot(tmp_path: Path) -> None:
 
 
 def test_memory_that_grows_misses_its_target() -> None:
-    steady = worker._memory_figures([300.0, 350.0, 351.0])
+    steady = worker._memory_figures([300.0, 350.0, 351.0], 440.0)
     assert all(figure.met for figure in steady)
-    grown = worker._memory_figures([300.0, 350.0, 440.0])
+    grown = worker._memory_figures([300.0, 350.0, 440.0], 440.0)
     assert [figure.name for figure in grown if not figure.met] == ["memory, end over middle"]
+    high = worker._memory_figures([300.0, 350.0, 351.0], 460.0)
+    assert [figure.name for figure in high if not figure.met] == ["memory, peak"]
