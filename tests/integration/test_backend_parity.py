@@ -1,4 +1,6 @@
-"""The CPU backend against facenet-pytorch on real photos: same boxes, same people.
+"""The fast backends against facenet-pytorch on real photos: same boxes, same people.
+
+The one for GPUs runs on the CPU here, which leaves out its graphs and its arithmetic's speed.
 
 MTCNN cuts its candidates out at whole pixels, so that an edge within rounding of one, such
 as 62.000008, is cut a pixel apart by two libraries that sum in another order (PyTorch
@@ -31,6 +33,8 @@ from gpu_worker.backends.base import (
 )
 from gpu_worker.backends.converted import ensure_converted
 from gpu_worker.backends.cpu import OpenVinoDetector, OpenVinoEmbedder, Runtime
+from gpu_worker.backends.device.detector import DeviceDetector
+from gpu_worker.backends.device.embedder import DeviceEmbedder
 from gpu_worker.backends.reference import FaceNetEmbedder, MtcnnDetector, set_threads
 from gpu_worker.backends.torchvision_shim import ensure_torchvision
 from gpu_worker.crop import clip_box
@@ -43,7 +47,10 @@ from facenet_pytorch.models.utils import detect_face as published  # noqa: E402 
 
 pytestmark = [pytest.mark.weights]
 
+CPU = torch.device("cpu")
 LFW_PHOTOS = 320
+DEVICE_PHOTOS = 48
+DEVICE_SIDE = 480
 NUDGE_PX = 2e-4
 MOST_TOSSES = 0.01
 THRESHOLD = 0.65
@@ -54,7 +61,7 @@ class Pair:
     """Both backends, with the same search for small faces."""
 
     reference: Detector
-    cpu: Detector
+    tested: Detector
 
     @classmethod
     def of(cls, runtime: Runtime, smallest: SmallestFace) -> "Pair":
@@ -80,6 +87,16 @@ def runtime(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 @pytest.fixture(scope="module")
 def pair(runtime: Runtime) -> Pair:
     return Pair.of(runtime, min_face_px)
+
+
+@pytest.fixture(scope="module")
+def device_pair(pair: Pair) -> Pair:
+    return Pair(pair.reference, DeviceDetector(CPU))
+
+
+@pytest.fixture(scope="module", params=["cpu", "device"])
+def each_pair(request: pytest.FixtureRequest, pair: Pair, device_pair: Pair) -> Pair:
+    return pair if request.param == "cpu" else device_pair
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +155,13 @@ def nudged(image: RgbImage, reference: Detector, by: float) -> list[Detection]:
 
 def assert_same(image: RgbImage, pair: Pair, name: str, tally: Tally) -> list[Detection]:
     """Compare what both find; return the faces."""
-    [expected], [found] = pair.reference.detect([image]), pair.cpu.detect([image])
+    return assert_equal(image, pair.tested.detect([image])[0], pair, name, tally)
+
+
+def assert_equal(
+    image: RgbImage, found: list[Detection], pair: Pair, name: str, tally: Tally
+) -> list[Detection]:
+    [expected] = pair.reference.detect([image])
     tally.photos += 1
     boxes = boxes_of(image, found)
     if boxes != boxes_of(image, expected):
@@ -185,6 +208,35 @@ def test_lfw_gives_the_same_boxes_vectors_and_answers(
         assert_same_answers(vectors, expected, exact=precision == "f32")
 
 
+@pytest.mark.data
+@pytest.mark.timeout(600)
+def test_lfw_in_batches_gives_the_same_boxes_vectors_and_answers(
+    lfw: list[Path],
+    weights: Path,
+    device_pair: Pair,
+    reference_embedder: FaceNetEmbedder,
+    tally: Tally,
+) -> None:
+    # Of two sizes, so that canvases are shared and batches are not full.
+    images = [read(path) for path in lfw[:DEVICE_PHOTOS]]
+    images[5:9] = [np.ascontiguousarray(image[:231, 7:]) for image in images[5:9]]
+    crops = []
+    for image, path, found in zip(images, lfw, device_pair.tested.detect(images), strict=False):
+        assert_equal(image, found, device_pair, path.name, tally)
+        faces = find_faces(image, found, QualityFilter.NONE)
+        crops.append(central_face(faces, image).views[0])
+    expected = reference_embedder.embed(crops)
+    for dtype, least in (
+        (torch.float32, 0.9999),
+        (torch.bfloat16, 0.998),
+        (torch.float16, 0.9999),
+    ):
+        vectors = DeviceEmbedder(weights, CPU, dtype, batches=(4, 16)).embed(crops)
+        assert np.abs(np.linalg.norm(vectors, axis=1) - 1).max() < 1e-5
+        assert cosines(vectors, expected).min() >= least
+        assert_same_answers(vectors, expected, exact=dtype is not torch.bfloat16)
+
+
 def assert_same_answers(vectors: FloatArray, expected: FloatArray, *, exact: bool) -> None:
     """Enrol each person's first photo, identify with the second."""
     known, probes = expected[::2], expected[1::2]
@@ -215,7 +267,7 @@ SIZES = (64, 100, 160, 250, 480, 719, 1080)
     ],
 )
 def test_photos_of_all_sizes_give_the_same_boxes(
-    data: Path, pair: Pair, name: str, tally: Tally
+    data: Path, pair: Pair, device_pair: Pair, name: str, tally: Tally
 ) -> None:
     image = Image.open(data / "photos" / name).convert("RGB")
     faces = 0
@@ -223,7 +275,10 @@ def test_photos_of_all_sizes_give_the_same_boxes(
         scale = side / max(image.size)
         size = (round(image.width * scale), round(image.height * scale))
         resized = np.array(image.resize(size))
-        faces += len(assert_same(resized, pair, f"{name} at {size[0]} x {size[1]}", tally))
+        what = f"{name} at {size[0]} x {size[1]}"
+        faces += len(assert_same(resized, pair, what, tally))
+        if side <= DEVICE_SIDE:
+            assert_same(resized, device_pair, f"{what} on a device", tally)
     assert faces > len(SIZES) / 2
 
 
@@ -236,21 +291,27 @@ def test_12_megapixels_searched_for_20_px_faces_give_the_same_boxes(
 
 
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "cat", "rocket"])
-def test_public_photos_give_the_same_boxes(pair: Pair, name: str, tally: Tally) -> None:
+def test_public_photos_give_the_same_boxes(each_pair: Pair, name: str, tally: Tally) -> None:
     image = public_photo(name)
-    for part in (image, image[1:, :-1], image[:301, 50:]):
-        assert_same(np.ascontiguousarray(part), pair, name, tally)
+    parts = [np.ascontiguousarray(part) for part in (image, image[1:, :-1], image[:301, 50:])]
+    for part, found in zip(parts, each_pair.tested.detect(parts), strict=True):
+        assert_equal(part, found, each_pair, name, tally)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (19, 400), (20, 20), (20, 1500), (21, 37), (1500, 40)])
-def test_odd_sizes(pair: Pair, shape: tuple[int, int], tally: Tally) -> None:
+def test_odd_sizes(each_pair: Pair, shape: tuple[int, int], tally: Tally) -> None:
     noise = np.random.default_rng(1).integers(0, 255, (*shape, 3), dtype=np.uint8)
-    assert_same(noise, pair, str(shape), tally)
+    assert_same(noise, each_pair, str(shape), tally)
 
 
-def test_vectors_do_not_depend_on_the_batch(runtime: Runtime) -> None:
+@pytest.mark.parametrize("name", ["cpu", "device"])
+def test_vectors_do_not_depend_on_the_batch(runtime: Runtime, weights: Path, name: str) -> None:
     crops = list(np.random.default_rng(2).integers(0, 255, (19, 160, 160, 3), dtype=np.uint8))
-    embedder = OpenVinoEmbedder(runtime, "f32")
+    embedder: Embedder = (
+        OpenVinoEmbedder(runtime, "f32")
+        if name == "cpu"
+        else DeviceEmbedder(weights, CPU, torch.float32, batches=(1, 4, 16))
+    )
     together = embedder.embed(crops)
     assert together.shape == (19, 512)
     assert cosines(embedder.embed(crops[17:]), together[17:]).min() > 0.9999
