@@ -25,6 +25,7 @@ from faces.contracts.ids import check_job_id
 from faces.contracts.jobs import DEFAULT_TENANT, JobMessage, JobRequest
 from faces.contracts.names import REQ_MESSAGE_MAX_BYTES
 from faces.contracts.settings import ApiSettings
+from faces.tracing import traced
 
 _GONE = "The photo was deleted before it was looked at; send it again."
 
@@ -71,7 +72,7 @@ class Intake:
             self._gone(job_id)
             return
         info, stream = found
-        with contextlib.closing(stream):
+        with contextlib.closing(stream), traced(job_id, "intake"):
             self._check_in(job_id, created.key, info, stream, again=again)
 
     def _check_in(

@@ -8,6 +8,7 @@ from chalice_app.observability import count, logger, metrics
 from chalice_app.webhooks import delivery
 from faces.contracts.jobs import JobDone
 from faces.contracts.names import StackNames
+from faces.tracing import traced
 
 
 def handle(message: Received, queues: Queues, names: StackNames) -> None:
@@ -22,6 +23,11 @@ def handle(message: Received, queues: Queues, names: StackNames) -> None:
     """
     done = JobDone.model_validate_json(message.body)
     logger.append_keys(job_id=done.job_id)
+    with traced(done.job_id, "notify", state=done.state.value):
+        _follow_up(done, queues, names)
+
+
+def _follow_up(done: JobDone, queues: Queues, names: StackNames) -> None:
     callback = delivery(done)
     if callback is not None:
         queues.send(names.webhooks_queue, callback.model_dump_json())

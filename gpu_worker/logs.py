@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 
+from faces.tracing import trace_id
+
 _SCOPE: ContextVar[dict[str, str]] = ContextVar("log_scope", default={})  # noqa: B039 - never changed
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -30,10 +32,19 @@ class JsonFormatter(logging.Formatter):
             **self._fixed,
             **_SCOPE.get(),
         }
+        if isinstance(job_id := line.get("job_id"), str):
+            line["trace_id"] = _trace_id(job_id)
         line.update({key: value for key, value in vars(record).items() if key not in _STANDARD})
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+def _trace_id(job_id: str) -> str | None:
+    try:
+        return trace_id(job_id)
+    except ValueError:
+        return None
 
 
 @contextmanager

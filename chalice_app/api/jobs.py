@@ -1,9 +1,12 @@
 """Jobs: a photo to be sent, and what is known of it."""
 
+import time
+
 from chalice_app import jobs
 from chalice_app.observability import logger
 from chalice_app.registry import Area, Call
 from chalice_app.waiting import wait_for_end
+from faces import tracing
 from faces.contracts.errors import ErrorCode
 from faces.contracts.jobs import (
     JobCreated,
@@ -31,6 +34,7 @@ def create_job(call: Call, body: NewJob) -> JobCreated:
         tenant=call.tenant,
         key_id=call.caller.key_id,
     )
+    start = time.time()
     created = jobs.open_job(
         request,
         settings=call.context.settings,
@@ -39,6 +43,7 @@ def create_job(call: Call, body: NewJob) -> JobCreated:
         now=call.context.clock(),
     )
     logger.append_keys(job_id=created.job_id)
+    tracing.send(tracing.segment(created.job_id, tracing.FIRST, start, time.time()))
     call.headers["Location"] = created.poll_url
     return created
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from faces import tracing
 from faces.contracts.errors import TransientError
 from gpu_worker.logs import log_scope
 from gpu_worker.protocol import Task
@@ -54,6 +55,18 @@ class Announce:
 def _log_end(task: Task) -> None:
     result = task.result
     assert result is not None
+    stages = {name: each / 1000 for name, each in result.timings_ms.items()}
+    end = result.finished_at.timestamp()
+    tracing.send(
+        tracing.segment(
+            task.job.job_id,
+            "worker",
+            end - sum(stages.values()),
+            end,
+            stages=stages,
+            annotations={"state": result.state, "worker_id": result.worker_id or ""},
+        )
+    )
     with log_scope(job_id=task.job.job_id, request_id=task.job.trace_id):
         log.info(
             "job ended",

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from faces.tracing import trace_id
+
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
 from chalice_app import dependencies, events
@@ -56,7 +58,12 @@ def test_segments_reach_the_daemon_and_hold_no_answer() -> None:
             segments.append(json.loads(packet.split(b"\n", 1)[1]))
     traced = [one for one in segments if one["name"].startswith("## ")]
     assert len(traced) == 2, segments
-    assert all(one["trace_id"] == TRACE_ID for one in segments)
+    ours = [one for one in segments if one["name"].startswith("ElasticFaces-")]
+    assert {one["name"] for one in ours} == {"ElasticFaces-request", "ElasticFaces-intake"}
+    for one in ours:
+        assert one["trace_id"] == trace_id(one["annotations"]["job_id"])
+        assert one["annotations"]["lambda_trace"] == TRACE_ID
+    assert all(one["trace_id"] == TRACE_ID for one in segments if one not in ours)
     assert "a-private-name" not in json.dumps(segments)
 
 
