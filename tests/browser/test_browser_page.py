@@ -204,6 +204,25 @@ def test_an_upload_that_breaks_off_is_sent_again(page: Page, service: Pretended)
     assert len(service.sent) == 1
 
 
+def test_a_form_that_expired_while_the_network_was_away_is_replaced(
+    page: Page, service: Pretended
+) -> None:
+    open_job = next(answer for method, _, answer in service.answers if method == "POST")
+    opened: list[Any] = []
+
+    def expired_at_first(asked: Asked) -> Any:
+        opened.append(open_job(asked))
+        opened[-1]["upload"]["expires_at"] = moment(-600 if len(opened) > 1 else 1)
+        return opened[-1]
+
+    service.on("POST", "/v1/jobs", expired_at_first)
+    service.refuse_uploads = 1
+    send(page)
+    expect(page.get_by_role("button", name="Face 1: Unknown")).to_be_visible()
+    (body,) = service.sent
+    assert opened[1]["job_id"].encode() in body
+
+
 def test_a_busy_service_is_asked_again_after_the_time_it_names(
     page: Page, service: Pretended
 ) -> None:

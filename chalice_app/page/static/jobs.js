@@ -6,7 +6,6 @@ const ACCEPTED = ["image/jpeg", "image/png", "image/webp"];
 const MOST_BYTES = 10 * 1024 * 1024;
 const LONGEST_SIDE = 4096;
 const AT_ONCE = 4;
-const UPLOAD_TRIES = 4;
 
 const NOT_READ = "This file is no photo that the browser can read; choose a JPEG, PNG or WebP photo.";
 const LOST = "The connection was lost while the photo was sent. Try again when the network is back.";
@@ -59,37 +58,42 @@ function refusal(request) {
     { status: request.status, code: later ? "offline" : "upload_rejected" });
 }
 
-async function upload(form, photo, tell, signal) {
+/** Do something until the network lets it through; what the service refuses is final. */
+async function steadily(action, tell, signal, most = 12) {
   for (let tries = 1; ; tries += 1) {
     try {
-      await send(form, photo, (share) => tell("sending", share), signal);
-      return;
+      return await action();
     } catch (error) {
-      if (!(error instanceof Problem) || !error.offline || tries >= UPLOAD_TRIES) throw error;
+      if (!(error instanceof Problem) || !error.offline || tries >= most) throw error;
       tell("offline");
       await online(60_000, signal);
-      await pause(500 * 2 ** tries, signal);
-      tell("sending", 0);
+      await pause(Math.min(8000, 250 * 2 ** tries), signal);
     }
   }
 }
 
+/** Open a job and send its photo; a form that expired meanwhile is replaced. */
+async function submit(photo, body, tell, signal, onjob) {
+  let created;
+  await steadily(async () => {
+    if (!created || Date.now() > Date.parse(created.upload.expires_at)) {
+      created = await api("POST", "/v1/jobs", { signal, body });
+      onjob(created.job_id);
+    }
+    if (photo.size > created.upload.max_bytes) {
+      throw new Problem("The photo is too large; choose a smaller one.", { code: "upload_too_large" });
+    }
+    tell("sending", 0);
+    await send(created.upload, photo, (share) => tell("sending", share), signal);
+  }, tell, signal);
+  return created.job_id;
+}
+
 async function ended(jobId, tell, signal) {
   const until = Date.now() + 15 * 60_000;
-  let lost = 0;
   while (Date.now() < until) {
-    let view;
-    try {
-      view = await api("GET", `/v1/jobs/${jobId}`, { query: { wait: 15 }, signal });
-      if (lost) tell("waiting");
-      lost = 0;
-    } catch (error) {
-      if (!(error instanceof Problem) || !error.offline || ++lost > 20) throw error;
-      tell("offline");
-      await online(60_000, signal);
-      await pause(1000, signal);
-      continue;
-    }
+    tell("waiting");
+    const view = await steadily(() => api("GET", `/v1/jobs/${jobId}`, { query: { wait: 15 }, signal }), tell, signal, 30);
     if (view.state === "succeeded") return view.result;
     if (view.state === "failed" || view.state === "expired") {
       throw new Problem(view.error?.message ?? "The photo was not answered.", { code: view.error?.code });
@@ -125,21 +129,10 @@ export async function ask(file, request, tell, onjob = () => {}) {
   try {
     tell("preparing");
     const photo = await fit(file);
-    const created = await api("POST", "/v1/jobs", {
-      signal,
-      body: {
-        collection: session.collection, content_type: photo.type,
-        file_name: file.name?.replace(/\p{C}/gu, "").slice(0, 100) || undefined, ...request,
-      },
-    });
-    onjob(created.job_id);
-    if (photo.size > created.upload.max_bytes) {
-      throw new Problem("The photo is too large; choose a smaller one.", { code: "upload_too_large" });
-    }
-    tell("sending", 0);
-    await upload(created.upload, photo, tell, signal);
-    tell("waiting");
-    return await ended(created.job_id, tell, signal);
+    const name = file.name?.replace(/\p{C}/gu, "").slice(0, 100) || undefined;
+    const body = { collection: session.collection, content_type: photo.type, file_name: name, ...request };
+    const jobId = await submit(photo, body, tell, signal, onjob);
+    return await ended(jobId, tell, signal);
   } finally {
     leave();
   }
