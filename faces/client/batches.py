@@ -7,7 +7,7 @@ from faces.client.answers import Answer
 from faces.client.errors import BatchTimeout
 from faces.client.jobs import JobOperations
 from faces.client.photos import Source
-from faces.client.streaming import Pace, Streaming, Uploaded
+from faces.client.streaming import Opened, Pace, Streaming
 from faces.contracts.batches import BatchCreated, BatchPhoto, BatchView, NewBatch
 from faces.contracts.jobs import DEFAULT_COLLECTION, JobKind, JobParams
 
@@ -24,7 +24,7 @@ class BatchOperations(JobOperations):
         *,
         callback_url: str | None = None,
         pace: Pace | None = None,
-        uploaded: Uploaded | None = None,
+        opened: Opened | None = None,
     ) -> AsyncIterator[Answer]:
         """Ask the same about any number of photos; yield each answer as soon as it is there.
 
@@ -34,7 +34,7 @@ class BatchOperations(JobOperations):
         ----------
         photos : as many as there are; they are read as they are sent.
         pace : how many at the same time, and how long each may take.
-        uploaded : is told of each photo that was sent, with its job's id.
+        opened : is told of each photo before it is sent, with its job's id.
 
         Raises
         ------
@@ -53,7 +53,7 @@ class BatchOperations(JobOperations):
             return _batch(described, kind, collection, params, callback_url)
 
         streaming = Streaming(
-            self._connection, photos, question, pace or Pace(), uploaded or (lambda *_: None)
+            self._connection, photos, question, pace or Pace(), opened or (lambda *_: None)
         )
         async for answer in streaming.answers():
             yield answer

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path, PurePosixPath
 
-from faces.client.errors import ClientError, JobFailed, PhotoNotReadable, UploadRefused
+from faces.client.errors import ApiError, ClientError, JobFailed, PhotoNotReadable, UploadRefused
 from faces.client.jobs import succeeded
+from faces.client.photos import load
 from faces.client.sync import Client
-from faces.contracts.jobs import DEFAULT_COLLECTION, JobKind, JobParams
+from faces.contracts.jobs import DEFAULT_COLLECTION, JobKind, JobParams, JobState
 from faces.contracts.results import Enrolment
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
@@ -29,7 +30,7 @@ class Portrait:
     ----------
     name : how the photo is called to people.
     content : a path, or bytes.
-    job_id : of the job that it was already sent for; it is not sent again.
+    job_id : of the job that it was opened for earlier; it is not sent again where that has it.
     """
 
     name: str
@@ -79,7 +80,7 @@ class Bulk:
     force : enrol though a check advises against it; `enrolment.warnings` says which.
     at_once : photos that are worked on at the same time.
     timeout : seconds to wait for one photo.
-    uploaded : is told of each photo that was sent, with its job's id; by any thread.
+    opened : is told of each photo before it is sent, with its job's id; by any thread.
     """
 
     client: Client
@@ -87,7 +88,7 @@ class Bulk:
     force: bool = False
     at_once: int = 16
     timeout: float = 600.0
-    uploaded: Callable[[str, str], None] = field(default=lambda *_: None)
+    opened: Callable[[str, str], None] = field(default=lambda *_: None)
 
     def enroll(self, sitters: Iterable[Sitter]) -> Iterator[Outcome]:
         """Enrol everybody; yield what became of each photo as it ends.
@@ -133,17 +134,33 @@ class Bulk:
         params = JobParams.model_validate({**who, "force": self.force})
         outcome = Outcome(sitter.name, portrait.name)
         try:
-            job_id = portrait.job_id
+            job_id = self._sent_before(portrait)
             if job_id is None:
-                created = self.client.send(
-                    portrait.content, JobKind.ENROLL, self.collection, params
-                )
+                photo = load(portrait.content)
+                created = self.client.submit(photo, JobKind.ENROLL, self.collection, params)
                 job_id = created.job_id
-                self.uploaded(portrait.name, job_id)
+                self.opened(portrait.name, job_id)
+                self.client.upload(created, photo)
             result = succeeded(self.client.wait(job_id, timeout=self.timeout))
         except ClientError as error:
             return replace(outcome, error=error)
         return replace(outcome, enrolment=result.enrolment)
+
+    def _sent_before(self, portrait: Portrait) -> str | None:
+        """Return the job that has a photo already; None where it is to be sent."""
+        if portrait.job_id is None or unsent(self.client, portrait.job_id):
+            return None
+        return portrait.job_id
+
+
+def unsent(client: Client, job_id: str) -> bool:
+    """Whether a job that was opened has no photo, so that it never did anything."""
+    try:
+        return client.job(job_id).state in (JobState.AWAITING_UPLOAD, JobState.EXPIRED)
+    except ApiError as error:
+        if error.status in (404, 410):
+            return True
+        raise
 
 
 def sitters_of(source: Path) -> list[Sitter]:

@@ -24,7 +24,7 @@ from faces.client.photos import Source, described, load
 from faces.contracts.batches import MAX_PHOTOS, BatchPhoto, BatchView, NewBatch
 from faces.contracts.jobs import JobCreated, JobView
 
-Uploaded = Callable[[Source, str], None]
+Opened = Callable[[Source, str], None]
 Outcome = tuple[Callable[[], None], int]
 """What is to be done, and how many of the requests at the same time have ended."""
 
@@ -70,7 +70,7 @@ class Streaming:
     Parameters
     ----------
     question : returns the batch that asks about some photos.
-    uploaded : is told of each photo that S3 has, with its job's id.
+    opened : is told of each photo before it is sent, with its job's id.
     """
 
     def __init__(
@@ -79,13 +79,13 @@ class Streaming:
         photos: Iterable[Source],
         question: Callable[[tuple[BatchPhoto, ...]], NewBatch],
         pace: Pace,
-        uploaded: Uploaded,
+        opened: Opened,
     ) -> None:
         self._connection = connection
         self._photos = iter(photos)
         self._question = question
         self._pace = pace
-        self._uploaded = uploaded
+        self._opened = opened
         self._batches: list[_Batch] = []
         self._opening = 0
         self._uploads: deque[tuple[_Batch, JobCreated, Source]] = deque()
@@ -157,6 +157,8 @@ class Streaming:
             self._answers.extend(answers)
             if created is not None:
                 jobs = list(zip(created.jobs, readable, strict=True))
+                for job, photo in jobs:
+                    self._opened(photo, job.job_id)
                 awaited = {job.job_id: photo for job, photo in jobs}
                 batch = _Batch(created.batch_id, now, awaited, len(jobs))
                 self._batches.append(batch)
@@ -174,9 +176,7 @@ class Streaming:
 
         def apply() -> None:
             batch.to_upload -= 1
-            if failure is None:
-                self._uploaded(photo, job.job_id)
-            else:
+            if failure is not None:
                 self._end(batch, Answer(photo, job.job_id, error=failure))
 
         return apply, 1

@@ -91,9 +91,9 @@ def enroll(
         ):
             guard = Lock()
 
-            def uploaded(photo: str, job_id: str) -> None:
+            def opened_for(photo: str, job_id: str) -> None:
                 with guard:
-                    journal.uploaded(photo, job_id)
+                    journal.opened(photo, job_id)
 
             if len(journal):
                 session.note(f"Going on: {len(journal)} of {total} were answered before.")
@@ -101,14 +101,12 @@ def enroll(
                 writer.add([document], document)
                 failed += "error" in document
                 advance()
-            bulk = Bulk(client, collection, force, at_once, timeout, uploaded)
+            bulk = Bulk(client, collection, force, at_once, timeout, opened_for)
             for outcome in bulk.enroll(sitters):
                 document = _document(outcome)
                 with guard:
                     if outcome.lasts:
                         journal.answered(outcome.photo, document)
-                    elif _gone(outcome):
-                        journal.forget(outcome.photo)
                 if outcome.error is not None and not outcome.lasts:
                     later.append(outcome.error)
                 writer.add([document], document)
@@ -188,7 +186,3 @@ def _document(outcome: Outcome) -> dict[str, Any]:
     else:
         document["error"] = outcome.refused
     return document
-
-
-def _gone(outcome: Outcome) -> bool:
-    return isinstance(outcome.error, ApiError) and outcome.error.status in (404, 410)

@@ -2,8 +2,8 @@
 
 A file of JSON lines a command (its address, its options and its photos), for its owner
 alone, because it holds answers about people; it goes when everything has been answered.
-A photo that was uploaded but not answered is asked for by its job, not sent again: an
-enrolment is never done twice.
+A photo's job is written down before the photo is sent, so that what was sent is asked for by
+its job, not sent again: an enrolment is never done twice.
 """
 
 import fcntl
@@ -77,17 +77,13 @@ class Journal:
         """Return what is known of a photo; nothing where the file changed since."""
         return self._known.get(_mark(photo), Known())
 
-    def uploaded(self, photo: str, job_id: str) -> None:
-        """Remember that a photo is on its way."""
+    def opened(self, photo: str, job_id: str) -> None:
+        """Remember for which job a photo will be sent."""
         self._add({"photo": _mark(photo), "job_id": job_id})
 
     def answered(self, photo: str, answer: Mapping[str, Any]) -> None:
         """Remember what became of a photo."""
         self._add({"photo": _mark(photo), "answer": answer})
-
-    def forget(self, photo: str) -> None:
-        """Have a photo sent again."""
-        self._add({"photo": _mark(photo), "job_id": None})
 
     def done(self) -> None:
         """Everything is answered: nothing has to be remembered."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from faces.client.answers import Answer
+from faces.client.bulk import unsent
 from faces.client.command.exits import CommandError, ExitCode
 from faces.client.command.journal import Journal
 from faces.client.command.output import Row, Writer, show
@@ -200,10 +201,9 @@ class Run:
                 pending[photo] = known.job_id
             else:
                 new.append(photo)
-        for answer in self._awaited(pending):
-            if isinstance(answer.error, ApiError) and answer.error.status in (404, 410):
-                journal.forget(str(answer.photo))
-                new.append(Path(str(answer.photo)))
+        for photo, answer in self._awaited(pending):
+            if answer is None:
+                new.append(photo)
             else:
                 yield self._remembered(answer, journal)
         if new:
@@ -213,19 +213,23 @@ class Run:
                 self.question.collection,
                 self.question.params,
                 pace=self.question.pace,
-                uploaded=lambda photo, job_id: journal.uploaded(str(photo), job_id),
+                opened=lambda photo, job_id: journal.opened(str(photo), job_id),
             )
             for answer in answers:
                 yield self._remembered(answer, journal)
 
-    def _awaited(self, pending: Mapping[Path, str]) -> Iterator[Answer]:
-        def wait(item: tuple[Path, str]) -> Answer:
+    def _awaited(self, pending: Mapping[Path, str]) -> Iterator[tuple[Path, Answer | None]]:
+        """Yield the answers of jobs that were opened earlier; None where the photo is not there."""
+
+        def wait(item: tuple[Path, str]) -> tuple[Path, Answer | None]:
             photo, job_id = item
             try:
+                if unsent(self.client, job_id):
+                    return photo, None
                 view = self.client.wait(job_id, timeout=self.question.pace.timeout)
             except ClientError as error:
-                return Answer(photo, job_id, error=error)
-            return Answer.of(photo, view)
+                return photo, Answer(photo, job_id, error=error)
+            return photo, Answer.of(photo, view)
 
         with ThreadPoolExecutor(self.question.pace.at_once) as pool:
             yield from pool.map(wait, pending.items())

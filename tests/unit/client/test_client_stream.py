@@ -133,9 +133,14 @@ def test_a_service_that_goes_away_ends_the_stream(stream: Stream, office: FakeOf
         stream([JPEG] * 3)
 
 
-def test_what_was_uploaded_is_told(stream: Stream, office: FakeOffice) -> None:
+def test_each_job_is_told_before_its_photo_is_sent(stream: Stream, office: FakeOffice) -> None:
     told: list[tuple[object, str]] = []
-    answers = stream([JPEG, b"not a photo"], uploaded=lambda *each: told.append(each))
+
+    def opened(photo: object, job_id: str) -> None:
+        assert office.jobs[job_id].photo is None
+        told.append((photo, job_id))
+
+    answers = stream([JPEG, b"not a photo"], opened=opened)
     assert sorted(told, key=str) == sorted(
         [(answer.photo, answer.job_id) for answer in answers], key=str
     )

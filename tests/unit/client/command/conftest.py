@@ -61,7 +61,7 @@ class Shell:
             sleep=self.sleep,
             clock=lambda: self.now,
             out=Console(file=out, force_terminal=self.watched, width=200),
-            notes=Console(file=notes, force_terminal=False, soft_wrap=True),
+            notes=Console(file=notes, force_terminal=self.watched, width=120),
         )
         done = CliRunner().invoke(
             app, [str(each) for each in arguments], obj=session, input=stdin, env=self.environ

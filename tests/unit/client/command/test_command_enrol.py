@@ -109,3 +109,20 @@ def test_what_was_given_wrongly_is_said(shell: Shell, staff: Path, arguments: li
 def test_a_wrong_key_is_said(shell: Shell, office: FakeOffice, staff: Path) -> None:
     office.refuse = lambda _: problem(ErrorCode.FORBIDDEN)
     assert shell("enroll", staff).code == 3
+
+
+def test_a_photo_that_never_arrived_is_sent_by_the_next_run(
+    shell: Shell, office: FakeOffice, staff: Path
+) -> None:
+    def lose(request: httpx.Request) -> httpx.Response | None:
+        if request.url.host == "s3.test":
+            raise httpx.ConnectError("refused")
+        return None
+
+    office.refuse = lose
+    assert shell("enroll", staff).code == 4
+    assert shell("identify", staff / "Dan.jpg").code == 4
+    office.refuse = lambda _: None
+    assert shell("enroll", staff).code == 0
+    assert (faces_of(office)["Cleo Roy"], faces_of(office)["Dan"]) == (3, 1)
+    assert shell("identify", staff / "Dan.jpg").code == 0

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import httpx
@@ -52,6 +53,13 @@ def test_people_get_a_table(shell: Shell, photos: Path) -> None:
     assert "Ann" in said.out
     assert "0.973" in said.out
     assert "{" not in said.out
+
+
+def test_a_bar_tells_how_many_how_fast_and_how_long_yet(shell: Shell, photos: Path) -> None:
+    shell.watched = True
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shell("identify", photos).notes)
+    last = plain.splitlines()[-1]
+    assert re.search(r"identify .*5/5 +[\d.]+/s +\d+:\d\d:\d\d", plain), last
 
 
 def test_a_name_cannot_move_the_cursor(shell: Shell, office: FakeOffice, tmp_path: Path) -> None:
