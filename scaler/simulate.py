@@ -4,6 +4,7 @@ python -m scaler.simulate --trace burst --trace daily --plots .local/simulation
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +13,15 @@ from rich.console import Console
 
 from scaler.simulator.costs import with_bound
 from scaler.simulator.plots import draw
-from scaler.simulator.report import table, update_markdown, write_json
+from scaler.simulator.report import (
+    seeds_table,
+    table,
+    update_markdown,
+    update_seeds,
+    write_json,
+)
 from scaler.simulator.run import RULES, Result, simulate
+from scaler.simulator.seeds import compare
 from scaler.simulator.traces import TRACES, make_trace
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -24,7 +32,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 140)
     # The heavy one only when it is asked for.
-    traces = options.trace or [name for name in TRACES if options.docs or name != "internet"]
+    with_internet = options.docs and not options.seeds
+    traces = options.trace or [name for name in TRACES if with_internet or name != "internet"]
+    if options.seeds:
+        rule = (options.rule or ["flow"])[0]
+        over = list(compare(traces, rule, options.seeds, options.scale, os.cpu_count() or 1))
+        console.print(seeds_table(over))
+        if options.docs:
+            update_seeds(DOCS / "scaling-simulation.md", over)
+        return 0
     found: dict[str, list[Result]] = {}
     for name in traces:
         trace = make_trace(name, options.seed, options.scale)
@@ -60,6 +76,12 @@ def _parser() -> argparse.ArgumentParser:
         help="a rule, may be repeated (default: all)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of traffic, boot times and failures")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="compare one rule (flow) with the plain one on the seeds 0 to N-1",
+    )
     parser.add_argument(
         "--scale", type=float, default=1.0, help="length of the traces, 1 for the whole ones"
     )

@@ -4,11 +4,13 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from rich.table import Table
 
 from scaler.simulator.costs import TITLES, Row, row
 from scaler.simulator.run import Result
+from scaler.simulator.seeds import Comparison
 from scaler.simulator.traces import Trace
 
 _HEADINGS = (
@@ -23,6 +25,16 @@ _HEADINGS = (
     "wasted",
     "killed",
     "photos/inst.-hour",
+)
+_OVER_SEEDS = (
+    "trace",
+    "p95 s, mean",
+    "plain rule's",
+    "cost to plain rule's",
+    "x clairvoyant, mean",
+    "largest",
+    "seeds on which both hold",
+    "others",
 )
 _START, _END = "<!-- figures: {} -->", "<!-- end -->"
 
@@ -63,22 +75,59 @@ def update_markdown(path: Path, results: Mapping[str, Sequence[Result]]) -> None
     """
     text = path.read_text()
     for name, rows in results.items():
-        start = _START.format(name)
-        before, found, rest = text.partition(start)
-        _, ended, after = rest.partition(_END)
-        if not (found and ended):
-            raise ValueError(f"{path} has no place for {name}: {start} ... {_END}")
-        text = f"{before}{start}\n{_markdown(rows)}\n{_END}{after}"
+        text = _replaced(text, name, _markdown(_HEADINGS, [_cells(row(each)) for each in rows]))
     path.write_text(text)
 
 
-def _markdown(results: Sequence[Result]) -> str:
-    lines = [
-        "| " + " | ".join(_HEADINGS) + " |",
-        "|---|" + "---:|" * (len(_HEADINGS) - 1),
-    ]
-    lines += ["| " + " | ".join(_cells(row(result))) + " |" for result in results]
+def update_seeds(path: Path, found: Sequence[Comparison]) -> None:
+    """Put the table over many seeds between its marks in a Markdown file.
+
+    Raises
+    ------
+    ValueError
+        The file has no place for it.
+    """
+    table = _markdown(_OVER_SEEDS, [_over_seeds(each) for each in found])
+    path.write_text(_replaced(path.read_text(), "seeds", table))
+
+
+def seeds_table(found: Sequence[Comparison]) -> Table:
+    """Return the table over many seeds."""
+    made = Table(title="beside the plain rule, over all seeds")
+    for index, heading in enumerate(_OVER_SEEDS):
+        made.add_column(heading, justify="left" if index == 0 else "right")
+    for each in found:
+        made.add_row(*_over_seeds(each))
+    return made
+
+
+def _replaced(text: str, name: str, table: str) -> str:
+    start = _START.format(name)
+    before, found, rest = text.partition(start)
+    _, ended, after = rest.partition(_END)
+    if not (found and ended):
+        raise ValueError(f"there is no place for {name}: {start} ... {_END}")
+    return f"{before}{start}\n{table}\n{_END}{after}"
+
+
+def _markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(headings) + " |", "|---|" + "---:|" * (len(headings) - 1)]
+    lines += ["| " + " | ".join(cells) + " |" for cells in rows]
     return "\n".join(lines)
+
+
+def _over_seeds(found: Comparison) -> list[str]:
+    ratios, misses = found.ratios, found.misses
+    return [
+        found.trace,
+        f"{found.wait:.1f}",
+        f"{found.plain_wait:.1f}",
+        f"{found.cost:.3f}",
+        f"{fmean(ratios):.3f}" if ratios else "",
+        f"{max(ratios):.3f}" if ratios else "",
+        f"{len(found.duels) - len(misses)} of {len(found.duels)}",
+        ", ".join(map(str, misses)),
+    ]
 
 
 def _cells(figures: Row) -> list[str]:

@@ -403,8 +403,8 @@ def test_the_flow_keeps_the_load_and_is_soon_through_with_a_burst(
 ) -> None:
     """One message a second each, 2 ready, a target of 120 s, 2 in flight.
 
-    240 s of work: 2 + 240 / 120 + (240 - 40) / 20 = 14. 110 s: 6.4, and as 0.8 of a
-    worker may be missing, 6. 40 s: 2.3, so the two are enough. Of two that only half a
+    240 s of work: 2 + 240 / 120 + (240 - 40) / 20 = 14. 110 s: 6.4, and as 0.8
+    of a worker may be missing, 6. 40 s: 2.3, so the two are enough. Of two that only half a
     worker's load needs, one is left.
     """
     config = replace(LATENCY, rule=Rule.FLOW)
