@@ -7,7 +7,7 @@ export WORKER_CACHE ?= $(CURDIR)/.local/networks
 export MPLCONFIGDIR ?= $(CURDIR)/.local/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test up down status bench accuracy lint fmt docs site clean install-demo install-dev
+.PHONY: deploy image destroy install-checkov help demo test up down status bench accuracy lint fmt docs site clean install-demo install-dev
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -17,6 +17,9 @@ install-demo:
 
 install-dev:
 	@$(PYTHON) local_stack/bootstrap.py dev
+
+install-checkov:
+	@$(PYTHON) local_stack/bootstrap.py checkov
 
 demo: install-demo  ## play the main job on a real photo, from upload to answer
 	@$(PY) -m local_stack demo
@@ -42,21 +45,38 @@ accuracy: install-dev  ## measure how often the worker is right; DATA=<folder> [
 	@test -n "$(DATA)" || { echo "Say where the photos are: make accuracy DATA=<folder>"; exit 2; }
 	@$(PY) -m benchmarks.accuracy "$(DATA)" $(if $(JSON),--json "$(JSON)") $(ARGS)
 
-lint: install-dev  ## ruff, mypy --strict, cfn-lint, shellcheck
+lint: install-dev install-checkov  ## ruff, mypy --strict, cfn-lint, checkov, shellcheck
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy .
-	@.venv/bin/cfn-lint infra/*.yaml
+	@.venv/bin/cfn-lint infra/*.yaml infra/*.json
+	@.venv-checkov/bin/checkov --config-file .checkov.yaml --directory infra
 	@git ls-files '*.sh' .ci/run | xargs .venv/bin/shellcheck
 
 fmt: install-dev  ## format the code
 	@$(PY) -m ruff format .
 	@$(PY) -m ruff check --fix .
 
+# PARAMETERS="DatabaseClass=db.t4g.large AlarmMailTo=ops@example.org" sets some of infra/.
+STAGE ?= prod
+KIND ?= gpu
+INFRA = $(PY) -m infra --stage $(STAGE) $(addprefix --parameter ,$(PARAMETERS))
+
+deploy: install-dev  ## deploy a stage to AWS; STAGE=prod, PARAMETERS="NAME=VALUE ..."
+	@$(INFRA) deploy
+
+image: install-dev  ## have AWS build the workers' image; STAGE=prod, KIND=gpu or cpu
+	@$(INFRA) --kind $(KIND) image
+
+destroy: install-dev  ## delete a stage, photos and results included; STAGE=prod SURE=yes
+	@test "$(SURE)" = yes || { echo "Deletes $(STAGE) and every photo in it; say SURE=yes."; exit 2; }
+	@$(INFRA) destroy
+
 docs: install-dev  ## write the reference pages of docs/ from the code
 	@$(PY) -m docs.settings_table
 	@$(PY) -m docs.api_reference
 	@$(PY) -m docs.command_reference
+	@$(PY) -m infra.watch
 
 site: install-dev  ## build the documentation into .local/site
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet

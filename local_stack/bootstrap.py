@@ -2,6 +2,7 @@
 
     python3 local_stack/bootstrap.py demo    # local stack and worker
     python3 local_stack/bootstrap.py dev     # the same, tests and linters
+    python3 local_stack/bootstrap.py checkov # the scanner of the templates, apart from all
 
 A stamp holds the hash of the requirement files, so a second run does nothing. It is
 removed before an installation and written after it: one that was interrupted, at any
@@ -29,6 +30,7 @@ REQUIREMENTS = ROOT / "requirements"
 # Chalice 1.34 needs pip < 26.2 to build the Lambda package.
 PIP = "pip==25.3"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+CHECKOV = "checkov"
 SETS = {"demo": "local.txt", "dev": "dev.txt"}
 # What `dev` installs holds what `demo` does.
 CONTAINED_IN = {"demo": ("demo", "dev"), "dev": ("dev",)}
@@ -176,6 +178,12 @@ def main(arguments: list[str]) -> None:
             "run make PYTHON=/path/to/python3.11"
         )
     wanted = arguments[0] if arguments else "demo"
+    if wanted == CHECKOV:
+        scanner = REQUIREMENTS / "tools" / "checkov.txt"
+        with alone():
+            install = [["-r", str(scanner)]]
+            ensure(ROOT / ".venv-checkov", CHECKOV, fingerprint(scanner), install)
+        return
     if wanted not in SETS:
         sys.exit(f"unknown set {wanted!r}; choose one of {', '.join(SETS)}")
     nodeps = REQUIREMENTS / "worker-nodeps.txt"
