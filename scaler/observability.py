@@ -45,6 +45,7 @@ def numbers(record: TickRecord) -> dict[str, float]:
         found["RunningInstances"] = len(fleet.ready)
         found["BootingInstances"] = len(fleet.booting) + decision.unseen
         found["DrainingInstances"] = len(fleet.draining) + len(fleet.suspect)
+        found["OutdatedInstances"] = fleet.outdated
     return found
 
 
@@ -65,12 +66,16 @@ def report(record: TickRecord) -> None:
         suspect=None if fleet is None else [each.instance_id for each in fleet.suspect],
         stopped=None if fleet is None else [each.instance_id for each in fleet.stopped],
         leaving=None if fleet is None else fleet.leaving,
+        outdated=None if fleet is None else fleet.outdated,
         wanted=decision.wanted,
         desired=decision.desired,
         capacity=decision.capacity,
+        unseen=decision.unseen,
         reasons=decision.reasons,
         launch=decision.launches,
         token=None if decision.launch is None else decision.launch.token,
+        market=None if decision.launch is None else decision.launch.market,
+        pools=None if decision.launch is None else decision.launch.pools,
         start=decision.start,
         rescue=decision.rescue,
         drain=decision.drain,
