@@ -80,7 +80,7 @@ docs: install-dev  ## write the reference pages of docs/ from the code
 
 site: install-dev  ## build the documentation into .local/site
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
-	@echo "Open .local/site/index.html"
+	@echo "Look at it: python -m http.server -b 127.0.0.1 -d .local/site 8080"
 
 clean: down  ## stop the local stack and remove everything that was installed or written
 	rm -rf .venv .venv-emulator .local .mypy_cache .ruff_cache .pytest_cache .hypothesis

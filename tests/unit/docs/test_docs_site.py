@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from docs import command_pictures
 from docs.blocks import ROOT
 from docs.griffe_docstrings import rewritten
 
@@ -47,6 +48,12 @@ def test_every_decision_has_a_link(site: Path) -> None:
     page = (site / "decisions/index.html").read_text("utf-8")
     for decision in (ROOT / "docs/decisions").glob("[0-9]*.md"):
         assert f"{decision.stem}.html" in page
+
+
+def test_the_picture_of_the_fleet_is_what_the_code_shows() -> None:
+    svg = command_pictures.FILE.read_text("utf-8")
+    assert svg == command_pictures.render(), "run `python -m docs.command_pictures`"
+    assert not re.search(r"url\(\"?https?:", svg)
 
 
 def test_descriptions_are_put_where_the_parser_looks() -> None:
