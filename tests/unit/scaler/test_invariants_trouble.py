@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from faces.contracts.names import TAG_LAUNCH
 from scaler.executor import Executor
 from scaler.model import Backlog, Decision, Fleet, FleetConfig
 from scaler.state import BreakerState, ControllerState, LaunchIntent
@@ -59,6 +60,27 @@ def test_invariant_08_a_pool_in_cool_off_is_not_asked_before_its_time(
                 until = last_refusal.get(pool, 0) + config.cool_off_seconds
                 assert pool not in last_refusal or world.now >= until
         last_refusal.update({pool: at for at, pool in world.ec2.refused[refusals:]})
+
+
+@sequences
+@given(CONFIGS, HABITS, CAPACITY, STEPS)
+def test_a_token_belongs_to_one_launch_and_its_arguments(
+    config: FleetConfig, habits: dict[str, float], capacity: dict[Any, int], steps: list[Step]
+) -> None:
+    world = world_of(config, habits, capacity)
+    for step in steps:
+        happen(world, step)
+        world.tick()
+    asked: dict[str, list[Any]] = {}
+    for each in world.ec2.asked("create_fleet"):
+        asked.setdefault(each["ClientToken"], []).append(each)
+    for again in asked.values():
+        assert all(each == again[0] for each in again)
+    made = [
+        each.tags[TAG_LAUNCH] for each in world.ec2.machines.values() if TAG_LAUNCH in each.tags
+    ]
+    for token, (first, *_) in asked.items():
+        assert made.count(token) <= first["TargetCapacitySpecification"]["TotalTargetCapacity"]
 
 
 @sequences

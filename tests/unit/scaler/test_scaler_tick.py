@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import pytest
 
-from faces.contracts.names import TAG_DRAIN, TAG_LAUNCH
-from scaler.model import Backlog, FleetConfig, Reason
+from faces.contracts.names import TAG_DRAIN, TAG_HOLD, TAG_LAUNCH
+from scaler.model import Backlog, FleetConfig, Market, Reason
 from scaler.state import BreakerState, ControllerState, LaunchIntent, Pool
 from scaler.store import STATE_KEY, LeaseHeldError, StateStore, StoreUnavailableError
 from scaler.tick import run
@@ -232,6 +232,80 @@ def test_stopped_instances_without_capacity_do_not_keep_launches_back() -> None:
         world.tick()
     assert len(world.ec2.asked("start_instances")) == 5
     assert world.existing() == 5
+
+
+def test_without_spot_capacity_the_next_tick_asks_on_demand_until_the_memory_ends() -> None:
+    pools = (Pool("g4dn.xlarge", "subnet-a"), Pool("g5.xlarge", "subnet-b"))
+    markets = (Market.SPOT, Market.ON_DEMAND)
+    config = FleetConfig(pools=pools, markets=markets, cool_off_seconds=60)
+    world = World(config, Backlog(25, 0))
+    world.ec2.capacity = {
+        ("spot", *pool): number for pool, number in zip(pools, (1, 0), strict=True)
+    }
+    first = world.tick()
+    assert len(first.outcome.launched) == 1
+    assert first.outcome.capacity_errors == tuple(("spot", pool) for pool in pools)
+    world.wait(5)
+    world.tick()
+    assert sorted(each.market for each in world.ec2.existing()) == ["on-demand"] * 4 + ["spot"]
+    world.ec2.capacity.clear()
+    world.backlog = Backlog(30, 0)
+    world.wait(60)
+    world.tick()
+    assert [each.market for each in world.ec2.existing()].count("spot") == 2
+
+
+def test_an_instance_that_does_not_boot_is_looked_at_twice_then_ended_and_replaced() -> None:
+    world = World(FleetConfig(boot_deadline=100, max_instances=2), Backlog(5, 0))
+    world.ec2.boot = 1e6
+    world.tick()
+    world.wait(101)
+    first = world.tick()
+    assert first.decision.suspect == ("i-0000",)
+    assert Reason.BOOT_DEADLINE_PASSED in first.decision.reasons
+    assert first.decision.terminate == ()
+    # What does not come to work is no capacity, but it exists.
+    assert first.decision.launches == 1
+    world.cold_start()
+    world.wait(29)
+    assert world.tick().decision.terminate == ()
+    world.wait(5)
+    assert world.tick().decision.terminate == ("i-0000",)
+    assert world.ec2.ended_by == {"i-0000": ["scaler"]}
+
+
+def test_a_suspect_that_comes_to_work_after_all_is_not_ended() -> None:
+    world = World(FleetConfig(boot_deadline=100, max_instances=2), Backlog(5, 0))
+    world.ec2.boot = 110
+    world.tick()
+    world.wait(101)
+    assert world.tick().decision.suspect == ("i-0000",)
+    world.wait(10)
+    record = world.tick()
+    assert record.decision.cleared == ("i-0000",)
+    world.wait(5)
+    record = world.tick()
+    assert record.observation.fleet is not None
+    assert "i-0000" in {each.instance_id for each in record.observation.fleet.ready}
+
+
+def test_a_worker_on_hold_outlasts_every_end_until_its_hold_expires() -> None:
+    world = World(FleetConfig(min_runtime=10, quiet_time=5), Backlog(10, 0))
+    world.tick()
+    for machine in world.ec2.machines.values():
+        machine.tags[TAG_HOLD] = f"{world.now + 300:.0f}"
+        break
+    world.backlog = Backlog(0, 0)
+    for _ in range(20):
+        world.wait(10)
+        world.tick()
+        world.workers_live()
+    assert list(world.ec2.ended_by) == ["i-0001"]
+    for _ in range(20):
+        world.wait(10)
+        world.tick()
+        world.workers_live()
+    assert world.existing() == 0
 
 
 def test_measured_boots_and_throughput_are_learnt() -> None:
