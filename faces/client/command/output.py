@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -31,9 +32,8 @@ class Writer:
         self._session = session
         self._format = chosen
         self._columns = columns
-        self._table = Table(title=title, title_justify="left", header_style="bold")
-        for column in columns:
-            self._table.add_column(column.replace("_", " "), overflow="fold")
+        self._title = title
+        self._rows: list[list[object]] = []
         if chosen is Format.CSV:
             self._print(_csv_line(columns))
 
@@ -47,12 +47,28 @@ class Writer:
             if self._format is Format.CSV:
                 self._print(_csv_line([_for_csv(cell) for cell in cells]))
             else:
-                self._table.add_row(*[_for_table(cell) for cell in cells])
+                self._rows.append(cells)
 
     def end(self) -> None:
-        """Print the table."""
-        if self._format is Format.TABLE and self._table.row_count:
-            self._session.out.print(self._table)
+        """Print the table, without the columns that nothing is in."""
+        if not self._rows:
+            return
+        table = Table(
+            title=self._title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD
+        )
+        shown = [
+            number
+            for number in range(len(self._columns))
+            if any(row[number] not in (None, "", (), []) for row in self._rows)
+        ]
+        for number in shown:
+            column = self._columns[number]
+            # What is copied from here is never broken.
+            whole = column.endswith("_id") or column == "key"
+            table.add_column(column.replace("_", " "), overflow="fold", no_wrap=whole)
+        for row in self._rows:
+            table.add_row(*[_for_table(row[number]) for number in shown])
+        self._session.out.print(table)
 
     def _print(self, line: str) -> None:
         self._session.out.file.write(line + "\n")

@@ -44,6 +44,7 @@ class Shell:
     office: FakeOffice
     environ: dict[str, str]
     watched: bool = False
+    width: int = 200
     now: float = 0.0
     slept: list[float] = field(default_factory=list)
     on_sleep: Callable[[], None] = lambda: None
@@ -60,7 +61,7 @@ class Shell:
             transport=self.office.transport,
             sleep=self.sleep,
             clock=lambda: self.now,
-            out=Console(file=out, force_terminal=self.watched, width=200),
+            out=Console(file=out, force_terminal=self.watched, width=self.width),
             notes=Console(file=notes, force_terminal=self.watched, width=120),
         )
         done = CliRunner().invoke(

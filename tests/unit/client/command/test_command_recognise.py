@@ -55,6 +55,14 @@ def test_people_get_a_table(shell: Shell, photos: Path) -> None:
     assert "{" not in said.out
 
 
+def test_a_table_has_no_empty_column_and_breaks_no_id(shell: Shell, photos: Path) -> None:
+    shell.watched, shell.width = True, 80
+    said = shell("identify", photos / "a.jpg")
+    assert "Ann" in said.out
+    assert "error" not in said.out
+    assert re.search(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", said.out), said.out
+
+
 def test_a_bar_tells_how_many_how_fast_and_how_long_yet(shell: Shell, photos: Path) -> None:
     shell.watched = True
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shell("identify", photos).notes)
