@@ -5,11 +5,13 @@ rest. `scale` is 1 for the long form; the short form is a thirtieth of it.
 """
 
 import contextlib
+import math
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -31,19 +33,21 @@ class Scenario:
     play : does it; returns what else was noticed that is wrong.
     options : of the rig.
     settle_seconds : within which everything must have ended after the fault.
+    alone : it harms what all rigs share, so no other may run meanwhile.
     """
 
     name: str
     play: Callable[[Rig, float], list[str]]
     options: dict[str, object]
     settle_seconds: float = 90.0
+    alone: bool = False
 
 
 SCENARIOS: list[Scenario] = []
 
 
 def scenario(
-    name: str, settle_seconds: float = 90.0, **options: object
+    name: str, settle_seconds: float = 90.0, *, alone: bool = False, **options: object
 ) -> Callable[[Callable[[Rig, float], list[str] | None]], Callable[[Rig, float], list[str] | None]]:
     """Add a scenario to `SCENARIOS`."""
 
@@ -51,7 +55,9 @@ def scenario(
         play: Callable[[Rig, float], list[str] | None],
     ) -> Callable[[Rig, float], list[str] | None]:
         SCENARIOS.append(
-            Scenario(name, lambda rig, scale: play(rig, scale) or [], options, settle_seconds)
+            Scenario(
+                name, lambda rig, scale: play(rig, scale) or [], options, settle_seconds, alone
+            )
         )
         return play
 
@@ -102,7 +108,7 @@ def kill_lambdas(rig: Rig, scale: float) -> None:
     rig.send(some(scale, 400, 40))
 
 
-@scenario("kill -9 of the database")
+@scenario("kill -9 of the database", alone=True)
 def kill_database(rig: Rig, scale: float) -> None:
     postgres = rig.place.postgres
     with traffic(rig, some(scale, 300, 40), 20 * max(scale, 0.3)):
@@ -231,11 +237,13 @@ def poison(rig: Rig, scale: float) -> list[str]:
         for harm in (Harm.CRASH, Harm.HANG, Harm.EXHAUST)
     }
     good += rig.send(some(scale, 100, 10))
-    if not eventually(rig.ended, 150):
+    poisonous = {job for jobs in bad.values() for job in jobs}
+    if not eventually(lambda: rig.begun() and poisonous <= set(rig.ledger.results), 150):
         noticed.append("poison did not end")
-    slow = [job for job in good if rig.ledger.results.get(job) != SUCCEEDED]
-    if slow:
-        noticed.append(f"{len(slow)} others suffered")
+    # Each had its turns, and no other waited longer than for those.
+    late = [job for job in good if rig.ledger.results.get(job) != SUCCEEDED]
+    if late:
+        noticed.append(f"{len(late)} others were later than the last poison")
     # The cause is gone: the photo is exchanged for a harmless one, and redriven.
     job = bad[Harm.CRASH][0]
     rig.cure(job)
@@ -245,7 +253,7 @@ def poison(rig: Rig, scale: float) -> list[str]:
     return noticed
 
 
-@scenario("a migration of the gallery that locks every table")
+@scenario("a migration of the gallery that locks every table", alone=True)
 def migrate_gallery(rig: Rig, scale: float) -> None:
     with traffic(rig, some(scale, 300, 40), 10):
         time.sleep(2)
@@ -260,7 +268,7 @@ def migrate_gallery(rig: Rig, scale: float) -> None:
                     time.sleep(3)
 
 
-@scenario("a disk that is full under the database")
+@scenario("a disk that is full under the database", alone=True)
 def fill_disk(rig: Rig, scale: float) -> list[str]:
     """Nothing more fits on the file system of the database, for some seconds."""
     if rig.place.disk is None:
@@ -322,3 +330,39 @@ def played(place: Place, each: Scenario, scale: float, seed: int) -> Outcome:
         noticed=tuple(noticed),
         skipped=skipped,
     )
+
+
+def played_all(
+    place: Place,
+    wanted: Sequence[Scenario],
+    scale: float,
+    seed: int,
+    *,
+    at_once: int,
+    say: Callable[[str], None] = lambda _: None,
+    until: float = math.inf,
+) -> list[Outcome]:
+    """Play scenarios, several at once where none harms what they share; keep their order.
+
+    Parameters
+    ----------
+    say : is told each beginning and each end.
+    until : monotonic seconds; nothing begins after them.
+    """
+
+    def play(each: Scenario) -> Outcome | None:
+        if time.monotonic() > until:
+            say(f"out of time before: {each.name}")
+            return None
+        say(f"begins: {each.name}")
+        outcome = played(place, each, scale, seed)
+        problems = "; ".join((*outcome.account.problems, *outcome.noticed))
+        say(f"ended after {outcome.seconds:.0f} s: {each.name} {problems}")
+        return outcome
+
+    with ThreadPoolExecutor(at_once) as pool:
+        together = [each for each in wanted if not each.alone]
+        found = dict(zip((each.name for each in together), pool.map(play, together), strict=True))
+    found |= {each.name: play(each) for each in wanted if each.alone}
+    outcomes = (found[each.name] for each in wanted)
+    return [outcome for outcome in outcomes if outcome is not None]
