@@ -91,8 +91,7 @@ def _describe(operation: Operation) -> dict[str, Any]:
         "description": _description(operation),
         "parameters": [*_in_path(operation), *_in_query(operation)],
         "responses": {
-            str(operation.status): _answer(operation),
-            **{str(status): _document(model) for model, status in operation.also.items()},
+            **_answers(operation),
             **_errors(operation),
         },
         "security": [] if operation.scopes is None else [{"key": []}],
@@ -151,15 +150,19 @@ def _resolved(field: dict[str, Any], definitions: dict[str, Any]) -> dict[str, A
     return field if reference is None else {**definitions[reference.rsplit("/", 1)[1]], **field}
 
 
-def _answer(operation: Operation) -> dict[str, Any]:
+def _answers(operation: Operation) -> dict[str, Any]:
+    """Return what may be answered when all is well, by status."""
     schema: dict[str, Any] = {"type": "string" if operation.answer is str else "object"}
     if issubclass(operation.answer, BaseModel):
         schema = _reference(operation.answer)
-    return _described_answer(media_type(operation), schema)
-
-
-def _document(model: type[BaseModel]) -> dict[str, Any]:
-    return _described_answer(JSON, _reference(model))
+    made = {str(operation.status): _described_answer(media_type(operation), schema)}
+    for model, status in operation.also.items():
+        schema = _reference(model)
+        if status == operation.status:
+            [(_, before)] = made[str(status)]["content"].items()
+            schema = {"anyOf": [before["schema"], schema]}
+        made[str(status)] = _described_answer(JSON, schema)
+    return made
 
 
 def _described_answer(media: str, schema: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from faces.contracts.people import (
     EnrolUnknown,
     InCollection,
     MergePeople,
+    NewPerson,
     PeopleQuery,
     Person,
     PersonDeleted,
@@ -33,20 +34,26 @@ REFUSED = (
     scopes=[Scope.ENROL],
     status=201,
     errors=[*UNKNOWN, *REFUSED, ErrorCode.DUPLICATE_PERSON],
+    answer=Enrolment,
+    also={Person: 201},
 )
-def enroll_person(call: Call, body: EnrolUnknown) -> Enrolment:
-    """Enrol an unknown face by its req_id.
+def enroll_person(call: Call, body: EnrolUnknown) -> Enrolment | Person:
+    """Make a person, of an unknown face by its req_id or without a face yet.
 
     A poor face, one that looks like another person and one that is enrolled already are
     refused; with `force` they are enrolled, and `warnings` says so.
     """
     from faces.gallery.enrolment import Guard
 
-    return call.context.gallery.enroll_unmatched(
+    gallery, person = call.context.gallery, body.person
+    if body.req_id is None:
+        assert isinstance(person, NewPerson), "the body's own check"
+        return gallery.create_person(call.tenant, body.collection, person, actor=call.caller.key_id)
+    return gallery.enroll_unmatched(
         tenant=call.tenant,
         collection=body.collection,
         req_id=body.req_id,
-        person=body.person,
+        person=person,
         guard=Guard(force=body.force),
         actor=call.caller.key_id,
     )

@@ -57,17 +57,18 @@ class PersonUpdate(Document):
 
 
 class EnrolUnknown(Document):
-    """The body of `POST /v1/people`: whose face `req_id` is.
+    """The body of `POST /v1/people`: a new person, or whose face `req_id` is.
 
     Attributes
     ----------
+    req_id : of an unknown face; without one a person is made who has no face yet.
     name : makes a new person, with birthdate, email and external_id where given.
     person_id : adds the face to a person who is there.
     force : store the face though a check advises against it.
     """
 
     collection: CollectionName = DEFAULT_COLLECTION
-    req_id: str = Field(min_length=1, max_length=36)
+    req_id: str | None = Field(default=None, min_length=1, max_length=36)
     person_id: str | None = Field(default=None, max_length=36)
     name: Name | None = None
     birthdate: date | None = None
@@ -79,6 +80,8 @@ class EnrolUnknown(Document):
     def _new_or_known(self) -> Self:
         if (self.name is None) == (self.person_id is None):
             raise ValueError("either name or person_id is needed, not both")
+        if self.req_id is None and self.person_id is not None:
+            raise ValueError("a person who is there needs a req_id to get a face")
         details = (self.birthdate, self.email, self.external_id)
         if self.person_id is not None and any(detail is not None for detail in details):
             raise ValueError("a person who is there keeps their details; leave these out")

@@ -76,6 +76,22 @@ class Directory:
             self._enrolled(connection, tenant, collection, actor, done)
         return done
 
+    def create_person(
+        self, tenant: str, collection: str, person: NewPerson, *, actor: str = SYSTEM
+    ) -> Person:
+        """Make a person who has no face yet.
+
+        Raises
+        ------
+        FacesError
+            `unknown_collection`, `duplicate_person`.
+        """
+        with self._transaction() as connection:
+            collection_id = collections.find(connection, tenant, collection)
+            person_id, _ = people.find_or_make(connection, collection_id, person)
+            self._record(connection, tenant, collection, actor, "person.create", person_id)
+            return people.get(connection, tenant, collection, person_id)
+
     def get_person(self, tenant: str, collection: str, person_id: str) -> Person:
         """Return a person; FacesError `unknown_person` where there is none."""
         with self._connections() as connection:

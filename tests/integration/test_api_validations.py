@@ -234,6 +234,8 @@ BY_HAND = [
     Case("enroll_person", "body", "not both", {**REQ}, of=people.EnrolUnknown._new_or_known),
     Case("enroll_person", "body", "not both", {**REQ, "name": "A", "person_id": "p"},
          of=people.EnrolUnknown._new_or_known),
+    Case("enroll_person", "body", "needs a req_id", {"person_id": "p"},
+         of=people.EnrolUnknown._new_or_known),
     Case("enroll_person", "body", "keeps their details", {**REQ, "person_id": "p", "email": "a@b"},
          of=people.EnrolUnknown._new_or_known),
     # Addresses of callbacks.

@@ -259,7 +259,8 @@ def test_a_face_is_added_to_a_person(context: FakeContext) -> None:
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({"name": "A"}, "req_id"),
+        ({}, "body"),
+        ({"person_id": "p"}, "body"),
         ({"req_id": "r"}, "body"),
         ({"req_id": "r", "name": "A", "person_id": "p"}, "body"),
         ({"req_id": "r", "person_id": "p", "email": "a@b"}, "body"),
