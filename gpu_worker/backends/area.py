@@ -88,13 +88,28 @@ class IntegralImage:
         block = max(1, _BLOCK_BYTES // (8 * self.width))
         for start in range(first, end, block):
             rows = slice(start, min(end, start + block))
-            sums = self._row_sums(tops[rows], bottoms[rows], lefts, rights)
-            _standardise(
-                sums,
-                (bottoms[rows] - tops[rows])[:, None],
-                rights - lefts,
-                out[rows.start - first : rows.stop - first],
-            )
+            into = out[rows.start - first : rows.stop - first]
+            self.means(tops[rows], bottoms[rows], lefts, rights, into)
+        return out
+
+    def means(
+        self,
+        tops: IndexArray,
+        bottoms: IndexArray,
+        lefts: IndexArray,
+        rights: IndexArray,
+        out: FloatArray | None = None,
+    ) -> FloatArray:
+        """Return the standardised means over all pairs of (top, bottom) and (left, right).
+
+        Returns
+        -------
+        (len(tops), len(lefts), 3) float32; `out` where it is given.
+        """
+        if out is None:
+            out = np.empty((len(tops), len(lefts), 3), dtype=np.float32)
+        sums = self._row_sums(tops, bottoms, lefts, rights)
+        _standardise(sums, (bottoms - tops)[:, None], rights - lefts, out)
         return out
 
     def _row_sums(

@@ -7,13 +7,15 @@ see `gpu_worker.backends.converted`.
 import sys
 from pathlib import Path
 
+import numpy as np
 import openvino as ov
 import torch
 from torch import nn
 
 from gpu_worker.backends.base import ModelUnusableError
 from gpu_worker.backends.networks import FaceNet, ONet, PNet, RNet
-from gpu_worker.backends.reference import load_facenet, load_mtcnn
+from gpu_worker.backends.precise import FILE_NAME
+from gpu_worker.backends.reference import load_facenet, load_mtcnn, mtcnn_weights
 
 ANY = -1
 CROP_SHAPE = [ANY, 160, 160, 3]
@@ -29,6 +31,7 @@ def convert(weights: Path, folder: Path) -> None:
         When the weights are damaged.
     """
     mtcnn = load_mtcnn(torch.device("cpu"))
+    np.savez(folder / FILE_NAME, allow_pickle=False, **mtcnn_weights(mtcnn))
     pixels, bound = torch.zeros(1, 32, 48, 3), torch.zeros(1, 1, 30, 46)
     image = [1, ANY, ANY, 3]
     _save(PNet(mtcnn.pnet), folder / "pnet.xml", (pixels,), (image,))

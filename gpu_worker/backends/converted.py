@@ -21,7 +21,7 @@ from gpu_worker.backends.base import ModelUnusableError
 
 log = logging.getLogger(__name__)
 
-_FORM = "1"
+_FORM = "2"
 """Changes whenever `gpu_worker.backends.convert` writes something else."""
 
 _PACKAGES = ("openvino", "facenet-pytorch")

@@ -1,6 +1,7 @@
 """The CPU backend: exact MTCNN and FaceNet in OpenVINO; imports no torch."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,9 +19,11 @@ from gpu_worker.backends.base import (
     SmallestFace,
     min_face_px,
 )
+from gpu_worker.backends.hanging import Referee, Traces, hanging
 from gpu_worker.backends.memory import forget_mapped, give_large_blocks_back
 from gpu_worker.backends.model import MODEL
 from gpu_worker.backends.mosaic import Canvas, Piece, Placed, cut, extent, place
+from gpu_worker.backends.precise import PreciseNets
 
 _LARGE = Canvas(130, 260)
 _SMALLER = (Canvas(66, 98), Canvas(34, 260), Canvas(66, 260), Canvas(112, 260))
@@ -39,13 +42,13 @@ class Runtime:
 
     Parameters
     ----------
-    folder : the converted networks; see `converted.ensure_converted`.
+    folder : of the converted networks; see `converted.ensure_converted`.
     threads : of each inference; 0 takes one for each core.
     """
 
     def __init__(self, folder: Path, threads: int) -> None:
         give_large_blocks_back()
-        self._folder = folder
+        self.folder = folder
         self._core = ov.Core()
         self._options = {
             "INFERENCE_NUM_THREADS": threads,
@@ -56,7 +59,7 @@ class Runtime:
 
     def forget(self, name: str) -> None:
         """Take a compiled network's file out of memory."""
-        forget_mapped(self._folder / f"{name}.bin")
+        forget_mapped(self.folder / f"{name}.bin")
 
     def best_precision(self) -> Precision:
         """Return bf16 where the CPU multiplies bfloat16 in hardware."""
@@ -67,7 +70,7 @@ class Runtime:
         self, name: str, precision: Precision, shapes: Sequence[Sequence[int]]
     ) -> ov.InferRequest:
         """Return a network for inputs of these shapes."""
-        model = self._core.read_model(self._folder / f"{name}.xml")
+        model = self._core.read_model(self.folder / f"{name}.xml")
         model.reshape({n: ov.PartialShape(list(shape)) for n, shape in enumerate(shapes)})
         options = {**self._options, "INFERENCE_PRECISION_HINT": precision}
         return self._core.compile_model(model, "CPU", options).create_infer_request()
@@ -87,6 +90,7 @@ class OpenVinoDetector:
 
     def __init__(self, runtime: Runtime, smallest: SmallestFace = min_face_px) -> None:
         self._smallest = smallest
+        self._precise = PreciseNets.load(runtime.folder)
         self._plain = _PNet(runtime, _LARGE, masked=False)
         self._masked = _PNet(runtime, _LARGE, masked=True)
         self._smaller = [_PNet(runtime, canvas, masked=True) for canvas in _SMALLER]
@@ -103,14 +107,19 @@ class OpenVinoDetector:
         if not levels:
             return []
         integral = IntegralImage(image)
-        boxes = self._propose(integral, levels)
-        boxes = self._refine(integral, boxes)
-        return self._finish(integral, boxes)
+        referee = Referee(self._precise, image, levels)
+        boxes, traces = self._propose(integral, levels)
+        if len(hangs := hanging(boxes)):
+            boxes[hangs] = referee.proposed(traces[hangs])
+        boxes, traces = self._refine(integral, boxes, traces)
+        if len(hangs := hanging(boxes)):
+            boxes[hangs] = referee.refined(traces[hangs])
+        return self._finish(integral, referee, boxes, traces)
 
     def _propose(
         self, integral: IntegralImage, levels: Sequence[tuple[float, int, int]]
-    ) -> FloatArray:
-        """Return P-Net's squared candidates, (n, 4)."""
+    ) -> tuple[FloatArray, Traces]:
+        """Return P-Net's squared candidates, (n, 4), and where they come from."""
         found: list[_Candidates] = [_Candidates() for _ in levels]
         waiting: dict[Piece, FloatArray] = {}
         for number, (_, height, width) in enumerate(levels):
@@ -136,22 +145,30 @@ class OpenVinoDetector:
         odd = any(each.piece.odd_bottom or each.piece.odd_right for each in placed)
         return self._masked if odd else self._plain
 
-    def _refine(self, integral: IntegralImage, boxes: FloatArray) -> FloatArray:
+    def _refine(
+        self, integral: IntegralImage, boxes: FloatArray, traces: Traces
+    ) -> tuple[FloatArray, Traces]:
         """Return R-Net's squared candidates, (n, 4)."""
-        boxes, outputs = self._rnet.run(integral, boxes)
+        inside, cuts, outputs = self._rnet.run(integral, boxes)
         scores = mtcnn.softmax(outputs[:, :2])
-        passed = scores > np.float32(mtcnn.RNET_THRESHOLD)
-        boxes, scores, offsets = boxes[passed], scores[passed], outputs[passed, 2:6]
+        passed = (scores > np.float32(mtcnn.RNET_THRESHOLD)).nonzero()[0]
+        boxes, scores, offsets = boxes[inside[passed]], scores[passed], outputs[passed, 2:6]
         kept = mtcnn.nms(boxes, scores, 0.7)
-        return mtcnn.square(mtcnn.shift(boxes[kept], offsets[kept]))
+        traces = replace(traces[inside[passed[kept]]], cuts=cuts[passed[kept]])
+        return mtcnn.square(mtcnn.shift(boxes[kept], offsets[kept])), traces
 
-    def _finish(self, integral: IntegralImage, boxes: FloatArray) -> list[Detection]:
-        boxes, outputs = self._onet.run(integral, boxes)
+    def _finish(
+        self, integral: IntegralImage, referee: Referee, boxes: FloatArray, traces: Traces
+    ) -> list[Detection]:
+        inside, cuts, outputs = self._onet.run(integral, boxes)
         scores = mtcnn.softmax(outputs[:, :2])
-        passed = scores > np.float32(mtcnn.ONET_THRESHOLD)
-        boxes, scores, outputs = boxes[passed], scores[passed], outputs[passed]
+        passed = (scores > np.float32(mtcnn.ONET_THRESHOLD)).nonzero()[0]
+        boxes, scores, outputs = boxes[inside[passed]], scores[passed], outputs[passed]
         points = mtcnn.landmarks(boxes, outputs[:, 6:16])
         boxes = mtcnn.shift(boxes, outputs[:, 2:6])
+        if len(hangs := hanging(boxes)):
+            hung = passed[hangs]
+            boxes[hangs] = referee.final(traces[inside[hung]], cuts[hung])
         return [
             Detection(boxes[i], points[i], min(1.0, float(scores[i])))
             for i in mtcnn.nms_min(boxes, scores, 0.7)
@@ -173,8 +190,10 @@ class _Candidates:
             self.cells.append(at)
             self.outputs.append(outputs[rows, columns])
 
-    def boxes(self, scale: float) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return boxes, scores and offsets after the level's suppression."""
+    def boxes(
+        self, level: int, scale: float
+    ) -> tuple[mtcnn.IndexArray, FloatArray, FloatArray, FloatArray]:
+        """Return cells, boxes, scores and offsets after the level's suppression."""
         cells, outputs = np.concatenate(self.cells, axis=1), np.concatenate(self.outputs)
         scores = mtcnn.softmax(outputs[:, :2])
         passed = np.nonzero(scores >= np.float32(mtcnn.PNET_THRESHOLD))[0]
@@ -183,20 +202,29 @@ class _Candidates:
         boxes = mtcnn.cells(cells[0, passed], cells[1, passed], scale)
         scores, offsets = scores[passed], outputs[passed, 2:]
         kept = mtcnn.nms(boxes, scores, 0.5)
-        return boxes[kept], scores[kept], offsets[kept]
+        at = cells[:, passed[kept]]
+        origins = np.stack([np.full(len(kept), level), *at], axis=1)
+        return origins, boxes[kept], scores[kept], offsets[kept]
 
 
-def _merge(found: Iterable[_Candidates], levels: Sequence[tuple[float, int, int]]) -> FloatArray:
+def _merge(
+    found: Iterable[_Candidates], levels: Sequence[tuple[float, int, int]]
+) -> tuple[FloatArray, Traces]:
     merged = [
-        level.boxes(scale)
-        for level, (scale, _, _) in zip(found, levels, strict=True)
-        if level.cells
+        candidates.boxes(number, scale)
+        for number, (candidates, (scale, _, _)) in enumerate(zip(found, levels, strict=True))
+        if candidates.cells
     ]
     if not merged:
-        return np.empty((0, 4), dtype=np.float32)
-    boxes, scores, offsets = (np.concatenate(each) for each in zip(*merged, strict=True))
+        nothing = np.empty((0, 4), dtype=np.float32)
+        nowhere = np.empty((0, 4), dtype=np.int64)
+        return nothing, Traces(nowhere[:, :3], nothing, nowhere)
+    origins, *rest = zip(*merged, strict=True)
+    boxes, scores, offsets = (np.concatenate(each) for each in rest)
     kept = mtcnn.nms(boxes, scores, 0.7)
-    return mtcnn.square(mtcnn.shift_cells(boxes[kept], offsets[kept]))
+    starts = boxes[kept]
+    traces = Traces(np.concatenate(origins)[kept], starts, np.zeros((len(kept), 4), np.int64))
+    return mtcnn.square(mtcnn.shift_cells(starts, offsets[kept])), traces
 
 
 class _PNet:
@@ -249,18 +277,25 @@ class _Refiner:
             self._infer(np.zeros((batch, side, side, 3), dtype=np.float32))
         self._width = self._request.get_output_tensor(0).shape[1]
 
-    def run(self, integral: IntegralImage, boxes: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the boxes that lie in the photo, and the network's outputs for them."""
+    def run(
+        self, integral: IntegralImage, boxes: FloatArray
+    ) -> tuple[mtcnn.IndexArray, mtcnn.IndexArray, FloatArray]:
+        """Look at the boxes that lie in the photo.
+
+        Returns
+        -------
+        their indices, what was cut out for them in whole pixels, and the network's outputs.
+        """
         whole = mtcnn.clip(boxes, integral.height, integral.width)
-        inside = (whole[:, 2] > whole[:, 0]) & (whole[:, 3] > whole[:, 1])
-        boxes, whole = boxes[inside], whole[inside]
-        outputs = np.empty((len(boxes), self._width), dtype=np.float32)
-        for start in range(0, len(boxes), self._batches[-1]):
+        inside = ((whole[:, 2] > whole[:, 0]) & (whole[:, 3] > whole[:, 1])).nonzero()[0]
+        whole = whole[inside]
+        outputs = np.empty((len(whole), self._width), dtype=np.float32)
+        for start in range(0, len(whole), self._batches[-1]):
             part = integral.crops(whole[start : start + self._batches[-1]], self._side)
             batch = next(each for each in self._batches if each >= len(part))
             padded = np.concatenate([part, part[:1].repeat(batch - len(part), axis=0)])
             outputs[start : start + len(part)] = self._infer(padded)[: len(part)]
-        return boxes, outputs
+        return inside, whole, outputs
 
     def _infer(self, pixels: FloatArray) -> FloatArray:
         self._request.set_input_tensor(ov.Tensor(pixels, shared_memory=True))

@@ -124,6 +124,15 @@ def load_mtcnn(device: torch.device) -> MTCNN:
     return MTCNN(device=device).eval()
 
 
+def mtcnn_weights(networks: MTCNN) -> dict[str, FloatArray]:
+    """Return the weights of the three networks by name, such as `pnet.conv1.weight`."""
+    return {
+        f"{name}.{part}": value.numpy()
+        for name in ("pnet", "rnet", "onet")
+        for part, value in getattr(networks, name).cpu().state_dict().items()
+    }
+
+
 def load_facenet(weights: Path) -> InceptionResnetV1:
     """Return the network in evaluation mode, without the classifier it was trained with.
 
