@@ -53,7 +53,7 @@ function facts(face) {
   items.push(h("dt", {}, "Quality"), h("dd", {},
     score !== undefined && h("strong", {}, Math.round(score)),
     score !== undefined && meter(score / 100, undefined, `Quality ${Math.round(score)} of 100`),
-    h("small", { class: poor ? "warn" : "" }, poor || `${quality.size_px} px, nothing wrong with it`)));
+    h("small", { class: poor ? "warn" : "" }, poor || (score === undefined ? `${quality.size_px} px` : `better than ${Math.round(score)} % of faces`))));
   return h("dl", { class: "facts" }, items);
 }
 

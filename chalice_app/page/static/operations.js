@@ -66,6 +66,7 @@ export function operationsView() {
       h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Table of recent jobs" }, h("table", {}, h("thead", {}, h("tr", {}, ["Photo", "State", "Kind", "Faces", "Took", "When"].map((text) => h("th", { scope: "col" }, text)))), rows))));
 
   const live = { queue: [], fleet: [] };
+  const latest = { view: null, jobs: null };
   let history = [];
   let historyAt = 0;
   let shown = false;
@@ -98,30 +99,34 @@ export function operationsView() {
 
   async function look() {
     const asksHistory = Date.now() - historyAt > MINUTE;
-    const [stack, recent] = await Promise.allSettled([
-      forbidden ? null : api("GET", "/v1/operations", { query: { minutes: asksHistory ? 30 : 0 } }),
-      api("GET", "/v1/jobs", { query: { limit: 100 } }),
+    const wrong = (error) => { if (!isLeaving(error)) return error; throw error; };
+    // Each is shown as soon as it comes: the stack is seen by way of three services.
+    const [one, other] = await Promise.all([
+      forbidden ? null : api("GET", "/v1/operations", { query: { minutes: asksHistory ? 30 : 0 } }).then((found) => takeStack(found, asksHistory)).catch(wrong),
+      api("GET", "/v1/jobs", { query: { limit: 100 } }).then(({ jobs }) => { latest.jobs = jobs; draw(); }).catch(wrong),
     ]);
-    const wrong = [stack, recent].filter((each) => each.status === "rejected" && !isLeaving(each.reason)).map((each) => each.reason);
-    forbidden ||= stack.reason?.status === 403;
-    problem.hidden = !wrong.length && !forbidden;
+    forbidden ||= one?.status === 403;
+    problem.hidden = !forbidden && !one && !other;
     if (forbidden) problem.replaceChildren(icon("warn"), "Queue and fleet are shown to keys with the scope admin. Below are the jobs of your own tenant.");
-    else if (wrong.length) problem.replaceChildren(icon("warn"), wrong[0].message);
-    const view = stack.value;
-    const now = Date.now();
-    if (view) {
-      if (asksHistory) {
-        historyAt = now;
-        history = view.history ?? history;
-      }
-      if (view.queues) live.queue.push([now, view.queues]);
-      if (view.fleet) live.fleet.push([now, tallied(view.fleet)]);
-      for (const list of Object.values(live)) while (list.length && list[0][0] < now - WINDOW) list.shift();
-    }
-    draw(now, view, recent.value?.jobs ?? null);
+    else if (one || other) problem.replaceChildren(icon("warn"), (one ?? other).message);
   }
 
-  function draw(now, view, jobs) {
+  function takeStack(view, withHistory) {
+    const now = Date.now();
+    latest.view = view;
+    if (withHistory) {
+      historyAt = now;
+      history = view.history ?? history;
+    }
+    if (view.queues) live.queue.push([now, view.queues]);
+    if (view.fleet) live.fleet.push([now, tallied(view.fleet)]);
+    for (const list of Object.values(live)) while (list.length && list[0][0] < now - WINDOW) list.shift();
+    draw();
+  }
+
+  function draw() {
+    const { view, jobs } = latest;
+    const now = Date.now();
     const from = now - WINDOW;
     const start = (list) => list[0]?.[0] ?? Infinity;
     const before = (name, list) => history.filter((minute) => minute[name] !== undefined && Date.parse(minute.at) < start(list)).map((minute) => [Date.parse(minute.at), minute[name]]);
