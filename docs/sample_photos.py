@@ -15,8 +15,8 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "eileen-1.jpg").write_bytes(photos.astronaut())
     (folder / "eileen-2.jpg").write_bytes(photos.astronaut_mirrored())
-    (folder / "eileen-3.jpg").write_bytes(photos.astronaut_cropped())
-    (folder / "coffee.jpg").write_bytes(photos.coffee())
+    (folder / "eileen-3.webp").write_bytes(photos.astronaut_cropped())
+    (folder / "coffee.png").write_bytes(photos.coffee())
 
 
 if __name__ == "__main__":

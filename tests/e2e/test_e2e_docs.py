@@ -68,7 +68,7 @@ def test_the_blocks_of_a_page_run(
 
 EXPECTED = {
     "tutorial": ["(unknown)", "Eileen Collins", "(no face)", "person.delete", "eileen-2.jpg"],
-    "folders": ["exit code 6", "4", "coffee.jpg"],
+    "folders": ["exit code 6", "4", "coffee.png"],
     "people": ["exit code 5", "Eileen M. Collins", "0.001"],
     "python": ["Eileen Collins Eileen Collins", "not_an_image", "refused:"],
     "operate": ["Fleet", "door camera", "requests_per_s"],
