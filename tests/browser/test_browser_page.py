@@ -241,6 +241,30 @@ def test_a_busy_service_is_asked_again_after_the_time_it_names(
     assert len(tried) == 2
 
 
+def test_a_photo_that_is_deleted_on_its_way_goes_no_further(page: Page, service: Pretended) -> None:
+    service.on("DELETE", "/v1/jobs/([^/]+)", {"job_id": "-", "unmatched_faces": 0})
+    service.on(
+        "GET",
+        "/v1/jobs/([^/]+)",
+        lambda asked: {
+            "job_id": asked.values[0],
+            "state": "awaiting_upload",
+            "submitted_at": moment(),
+        },
+    )
+    send(page, *(jpeg(f"{number}.jpg") for number in range(5)))  # four go, one waits
+    expect(page.get_by_text("Looking for faces")).to_have_count(4)
+    page.get_by_role("button", name="Delete 4.jpg and its result").click()
+    page.get_by_role("button", name="Delete 0.jpg and its result").click()
+    expect(page.get_by_role("article")).to_have_count(3)
+    page.get_by_role("button", name="Delete 1.jpg and its result").click()
+    expect(page.get_by_role("article")).to_have_count(2)
+    answers(service, result(face(AT)))
+    expect(page.get_by_role("button", name="Face 1: Unknown")).to_have_count(2)
+    assert len(service.sent) == 4
+    assert [asked.method for asked in service.asked].count("DELETE") == 2
+
+
 def test_a_photo_is_deleted_here_and_in_the_service(page: Page, service: Pretended) -> None:
     service.on("DELETE", "/v1/jobs/([^/]+)", {"job_id": "-", "unmatched_faces": 1})
     send(page)

@@ -1,6 +1,8 @@
 """The page against a whole local stack: real uploads, real S3, a real worker."""
 
+import base64
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -38,14 +40,8 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def collection(stack: LocalStack) -> str:
     """A collection of the test's own."""
-    name = f"page-{new_id()[-8:]}"
-    httpx.post(
-        f"{stack.url}/v1/collections",
-        json={"collection": name},
-        headers={"X-Api-Key": stack.api_key},
-        timeout=30,
-        trust_env=False,
-    ).raise_for_status()
+    name = f"office-{new_id()[-4:]}"
+    ask(stack, "/v1/collections", {"collection": name})
     return name
 
 
@@ -60,12 +56,25 @@ def page(stack: LocalStack, collection: str, new_page: Open) -> Page:
     return opened
 
 
+def add_double(stack: LocalStack, collection: str) -> None:
+    vector = base64.b64encode(b"\x00\x3c" + bytes(1022)).decode()  # 1, 0, 0, ...
+    face = {"face_id": new_id(), "model_tag": "another/1", "vector": vector}
+    double = {"person_id": new_id(), "name": "Double", "faces": [face]}
+    ask(stack, f"/v1/collections/{collection}/import", {"people": [double]})
+
+
+def ask(stack: LocalStack, path: str, body: Any) -> None:
+    headers = {"X-Api-Key": stack.api_key}
+    answer = httpx.post(stack.url + path, json=body, headers=headers, timeout=30, trust_env=False)
+    answer.raise_for_status()
+
+
 def send(page: Page, *photos: Path) -> None:
     page.locator("#chooser").set_input_files(list(photos))
 
 
 def test_an_unknown_face_is_named_recognised_renamed_merged_and_deleted(
-    page: Page, photos: dict[str, Path], pictures: Path
+    page: Page, stack: LocalStack, collection: str, photos: dict[str, Path], pictures: Path
 ) -> None:
     # Nobody is known: the face is shown, and named there and then.
     send(page, photos["plain"])
@@ -112,6 +121,15 @@ def test_an_unknown_face_is_named_recognised_renamed_merged_and_deleted(
     # The service sees who it is, and says so.
     expect(adding.get_by_text("looks like").first).to_be_visible(timeout=ANSWERED)
     page.keyboard.press("Escape")
+
+    # A double from another stack goes up in the person.
+    add_double(stack, collection)
+    page.get_by_role("button", name="Col. Collins").click()
+    page.get_by_label("Take over all faces").fill("Double")
+    page.get_by_role("button", name="Double, 1 face").click()
+    page.get_by_role("button", name="Merge", exact=True).click()
+    expect(page.locator(".toast").get_by_text("with 2 faces")).to_be_visible()
+    expect(page.get_by_role("button", name="Double")).to_have_count(0)
 
     page.get_by_role("button", name="Col. Collins").click()
     page.get_by_role("button", name="Delete Col. Collins").click()

@@ -99,7 +99,7 @@ function shape(series, points, x, y, from) {
         .map(([at, floor, top]) => svg("rect", { class: `solid ${series.colour}`, x: x(at) + 1, width, y: y(top), height: y(floor) - y(top), rx: Math.min(2, width / 3) }));
     }
     case "dots":
-      return points.filter(([at]) => at >= from).map(([at, , value]) => svg("circle", { class: `solid ${series.colour}`, cx: x(at), cy: y(value), r: 2.5 }));
+      return [svg("path", { class: `dots ${series.colour}`, d: points.filter(([at]) => at >= from).map(([at, , value]) => `M${x(at).toFixed(1)} ${y(value).toFixed(1)}h0`).join("") })];
     default:
       return [svg("polyline", { class: `stroke ${series.colour}`, points: points.map(([at, , value]) => `${place(at).toFixed(1)},${y(value).toFixed(1)}`).join(" ") })];
   }

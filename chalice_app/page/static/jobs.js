@@ -106,9 +106,10 @@ async function ended(jobId, tell, signal) {
 const places = { taken: 0, waiting: [] };
 
 async function place(signal) {
-  if (places.taken >= AT_ONCE) {
-    await new Promise((resolve) => places.waiting.push(resolve));
-    signal.throwIfAborted();
+  while (places.taken >= AT_ONCE) await new Promise((resolve) => places.waiting.push(resolve));
+  if (signal.aborted) {
+    places.waiting.shift()?.();
+    throw signal.reason;
   }
   places.taken += 1;
 }
@@ -121,10 +122,10 @@ function leave() {
 /**
  * Send a photo and return its result.
  *
- * `tell(stage, share)` hears of: preparing, sending (0 to 1), waiting, offline.
+ * `tell(stage, share)` hears of: preparing, sending (0 to 1), waiting, offline; `onjob` of the
+ * id of each job that is opened for it.
  */
-export async function ask(file, request, tell, onjob = () => {}) {
-  const signal = session.ended.signal;
+export async function ask(file, request, tell, { onjob = () => {}, signal = session.ended.signal } = {}) {
   await place(signal);
   try {
     tell("preparing");

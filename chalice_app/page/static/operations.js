@@ -67,6 +67,7 @@ export function operationsView() {
 
   const live = { queue: [], fleet: [] };
   const latest = { view: null, jobs: null };
+  const seen = new Map();  // the service lists a hundred at a time
   let history = [];
   let historyAt = 0;
   let shown = false;
@@ -103,12 +104,19 @@ export function operationsView() {
     // Each is shown as soon as it comes: the stack is seen by way of three services.
     const [one, other] = await Promise.all([
       forbidden ? null : api("GET", "/v1/operations", { query: { minutes: asksHistory ? 30 : 0 } }).then((found) => takeStack(found, asksHistory)).catch(wrong),
-      api("GET", "/v1/jobs", { query: { limit: 100 } }).then(({ jobs }) => { latest.jobs = jobs; draw(); }).catch(wrong),
+      api("GET", "/v1/jobs", { query: { limit: 100 } }).then(({ jobs }) => takeJobs(jobs)).catch(wrong),
     ]);
     forbidden ||= one?.status === 403;
     problem.hidden = !forbidden && !one && !other;
     if (forbidden) problem.replaceChildren(icon("warn"), "Queue and fleet are shown to keys with the scope admin. Below are the jobs of your own tenant.");
     else if (one || other) problem.replaceChildren(icon("warn"), (one ?? other).message);
+  }
+
+  function takeJobs(jobs) {
+    latest.jobs = jobs;
+    for (const job of jobs) seen.set(job.job_id, job);
+    for (const [id, job] of seen) if (Date.parse(job.submitted_at) < Date.now() - WINDOW) seen.delete(id);
+    draw();
   }
 
   function takeStack(view, withHistory) {
@@ -125,7 +133,8 @@ export function operationsView() {
   }
 
   function draw() {
-    const { view, jobs } = latest;
+    const { view } = latest;
+    const jobs = latest.jobs && [...seen.values()];
     const now = Date.now();
     const from = now - WINDOW;
     const start = (list) => list[0]?.[0] ?? Infinity;
@@ -146,7 +155,7 @@ export function operationsView() {
       const ended = jobs.filter((job) => job.finished_at).map((job) => [Date.parse(job.finished_at), (Date.parse(job.finished_at) - Date.parse(job.submitted_at)) / 1000]);
       const middle = (name) => minutes.filter((each) => each[name] !== undefined).map((each) => [each.at + MINUTE / 2, each[name]]);
       latency.update([from, now], [ended.sort((one, other) => one[0] - other[0]), middle("p50"), middle("p95")]);
-      table(jobs);
+      table(latest.jobs);
       failed(jobs);
     }
     figures(view, jobs, now);
@@ -191,7 +200,7 @@ export function operationsView() {
     }
     const sorted = [...kinds.values()].sort((one, other) => other.number - one.number);
     failures.replaceChildren(...(sorted.length ? sorted.map((kind) => h("li", {}, h("strong", {}, `${kind.number} × ${kind.title}`), h("span", {}, kind.message), h("small", {}, `last ${when(kind.last)}`)))
-      : [h("li", { class: "muted" }, "None among the recent jobs.")]));
+      : [h("li", { class: "muted" }, "None in the last half hour.")]));
   }
 
   return {

@@ -1,6 +1,6 @@
 // One photo on the page: on its way, then with boxes and names drawn on it.
 
-import { api, isLeaving } from "./api.js";
+import { api, isLeaving, session } from "./api.js";
 import { cut } from "./crops.js";
 import { button, count, h, icon, say, toast } from "./dom.js";
 import { faceRow, flaws } from "./facerow.js";
@@ -20,11 +20,12 @@ export function photoCard(file, onchange) {
   const id = `photo-${++cards}`;
   const title = file.name || "Photo from the camera";
   const url = URL.createObjectURL(file);
-  const image = h("img", { src: url, alt: "", class: "photo", decoding: "async" });
+  const image = h("img", { src: url, alt: "", class: "photo", decoding: "async", loading: "lazy" });
   const marks = h("div", { class: "marks" });
   const canvas = h("div", { class: "canvas" }, image, marks);
   const frame = h("div", { class: "frame" }, canvas);
-  image.addEventListener("load", () => canvas.style.setProperty("--ratio", image.naturalWidth / image.naturalHeight));
+  const shape = (width, height) => canvas.style.setProperty("--ratio", width / height);
+  image.addEventListener("load", () => shape(image.naturalWidth, image.naturalHeight));
   const bar = h("progress", { max: 1, value: 0, "aria-label": `Upload of ${title}` });
   const state = h("p", { class: "state" }, STAGES.queued);
   const side = h("div", { class: "side" });
@@ -35,6 +36,8 @@ export function photoCard(file, onchange) {
   image.addEventListener("error", () => frame.classList.add("unseen"));
 
   const jobs = [];
+  const gone = new AbortController();
+  const signal = AbortSignal.any([session.ended.signal, gone.signal]);
   card.busy = false;
 
   function tell(stage, share) {
@@ -59,7 +62,7 @@ export function photoCard(file, onchange) {
     side.replaceChildren(h("div", { class: "progress" }, bar, state));
     const started = performance.now();
     try {
-      const result = await ask(file, { kind: "identify" }, tell, (job) => jobs.push(job));
+      const result = await ask(file, { kind: "identify" }, tell, { onjob: (job) => jobs.push(job), signal });
       await show(result, (performance.now() - started) / 1000);
     } catch (error) {
       if (isLeaving(error)) return;
@@ -81,6 +84,7 @@ export function photoCard(file, onchange) {
   async function show(result, seconds) {
     card.dataset.stage = "done";
     const { photo } = result;
+    shape(photo.width, photo.height);
     // Those left out are shown, too, so that nobody takes the photo for searched whole.
     const faces = [...result.faces, ...(result.left_out ?? [])];
     const crops = await cutAll(faces, photo.width);
@@ -116,6 +120,7 @@ export function photoCard(file, onchange) {
   }
 
   async function remove() {
+    gone.abort();
     card.remove();
     onchange(card);
     URL.revokeObjectURL(url);
