@@ -48,7 +48,7 @@ export function chart(title, series, format, { least = 1, hint = "" } = {}) {
       drawn.push(svg("text", { class: "axis", x: PAD.left + share * (width - PAD.left - PAD.right), y: HEIGHT - 5, "text-anchor": anchor }, text));
     }
     // The first series lies on top, so that those without anything do not hide it.
-    for (let at = series.length - 1; at >= 0; at -= 1) drawn.push(...shape(series[at], stacks[at].filter(([moment]) => moment >= from - 120_000), x, y, from));
+    for (let at = series.length - 1; at >= 0; at -= 1) drawn.push(...shape(series[at], stacks[at].filter(([moment]) => moment >= from - 120_000), x, y, span));
     if (pointer !== null) drawn.push(svg("line", { class: "pointer", x1: pointer, x2: pointer, y1: PAD.top, y2: HEIGHT - PAD.bottom }));
     plot.replaceChildren(...drawn);
 
@@ -83,7 +83,7 @@ function stack(series, data) {
   }));
 }
 
-function shape(series, points, x, y, from) {
+function shape(series, points, x, y, [from, to]) {
   const place = (at) => Math.max(x(from), x(at));
   if (!points.length) return [];
   switch (series.kind) {
@@ -96,7 +96,7 @@ function shape(series, points, x, y, from) {
     case "bar": {
       const width = Math.max(2, x(from + 60_000) - x(from) - 2);
       return points.filter(([at, floor, top]) => top > floor && at >= from)
-        .map(([at, floor, top]) => svg("rect", { class: `solid ${series.colour}`, x: x(at) + 1, width, y: y(top), height: y(floor) - y(top), rx: Math.min(2, width / 3) }));
+        .map(([at, floor, top]) => svg("rect", { class: `solid ${series.colour}`, x: x(at) + 1, width: Math.max(1, Math.min(width, x(to) - x(at) - 1)), y: y(top), height: y(floor) - y(top), rx: Math.min(2, width / 3) }));
     }
     case "dots":
       return [svg("path", { class: `dots ${series.colour}`, d: points.filter(([at]) => at >= from).map(([at, , value]) => `M${x(at).toFixed(1)} ${y(value).toFixed(1)}h0`).join("") })];
