@@ -1,6 +1,6 @@
 """Sequences of ticks in which everything fails at times, for the invariants' property tests."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -78,14 +78,28 @@ def lull(waiting: int, confirm: bool, again: int) -> list[Step]:
     ]
 
 
+def fall(burst: int) -> list[Step]:
+    """Return a little load, then a burst that is over while the workers for it still boot."""
+    last = replace(quiet(5, live=False), backlog=Backlog(0, 2))
+    return [
+        quiet(5, live=False, waiting=3),
+        quiet(70, live=False, waiting=3),
+        quiet(5, live=False, waiting=burst),
+        last,
+        last,
+    ]
+
+
+FALLS = st.builds(fall, st.integers(20, 60))
 LULLS = st.builds(lull, st.integers(1, 60), st.booleans(), st.integers(1, 60))
-STEPS = st.lists(STEP.map(lambda step: [step]) | LULLS, min_size=2, max_size=18).map(
+STEPS = st.lists(STEP.map(lambda step: [step]) | LULLS | FALLS, min_size=2, max_size=18).map(
     lambda parts: [step for part in parts for step in part]
 )
 CONFIGS = st.builds(
-    lambda least, more, rule, scale_in, markets, warm: FleetConfig(
+    lambda least, more, rule, scale_in, window, markets, warm: FleetConfig(
         rule=rule,
         scale_in=scale_in,
+        scale_in_window=window,
         min_instances=least,
         max_instances=least + more,
         min_runtime=60,
@@ -98,6 +112,7 @@ CONFIGS = st.builds(
     st.integers(0, 15),
     st.sampled_from(Rule),
     st.sampled_from(ScaleIn),
+    st.sampled_from([0.0, 120.0]),
     st.sampled_from([(Market.ON_DEMAND,), (Market.SPOT, Market.ON_DEMAND)]),
     st.integers(0, 2),
 )
