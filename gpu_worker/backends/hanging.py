@@ -17,8 +17,8 @@ from gpu_worker.backends.area import IntegralImage, windows
 from gpu_worker.backends.base import FloatArray, RgbImage
 from gpu_worker.backends.precise import PreciseNets
 
-_SHARE = 5e-7
-"""Of an edge and its box's size: how far rounding moves the edge, with some room."""
+SHARE, LEAST = 5e-7, 1e-5
+"""How far rounding moves an edge, with some room: of edge and size, and in any case, in px."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Traces:
 def hanging(boxes: FloatArray) -> mtcnn.IndexArray:
     """Return the indices of boxes with an edge that rounding could move over a whole pixel."""
     sides = boxes[:, 2:] - boxes[:, :2]
-    room = _SHARE * (np.abs(boxes) + np.concatenate([sides, sides], axis=1)) + 1e-5
+    room = SHARE * (np.abs(boxes) + np.concatenate([sides, sides], axis=1)) + LEAST
     indices: mtcnn.IndexArray = (np.abs(boxes - np.rint(boxes)) < room).any(axis=1).nonzero()[0]
     return indices
 

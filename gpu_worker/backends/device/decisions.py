@@ -6,6 +6,7 @@ kernels rounds once, so that boxes are the same to the last bit.
 
 import torch
 
+from gpu_worker.backends.hanging import LEAST, SHARE
 from gpu_worker.backends.mtcnn import CELL_PX, STRIDE
 
 _BLOCK = 256
@@ -126,6 +127,13 @@ def clip(boxes: torch.Tensor, sizes: torch.Tensor) -> torch.Tensor:
     right = torch.minimum(whole[:, 2], sizes[:, 1])
     bottom = torch.minimum(whole[:, 3], sizes[:, 0])
     return torch.stack([left, top, right, bottom], dim=1)
+
+
+def hanging(boxes: torch.Tensor) -> torch.Tensor:
+    """Return the indices of boxes with an edge that rounding could move over a whole pixel."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    room = SHARE * (boxes.abs() + torch.cat([sides, sides], dim=1)) + LEAST
+    return ((boxes - boxes.round()).abs() < room).any(dim=1).nonzero()[:, 0]
 
 
 def landmarks(boxes: torch.Tensor, points: torch.Tensor) -> torch.Tensor:

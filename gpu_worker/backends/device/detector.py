@@ -5,21 +5,24 @@ batch. The host waits for the device once a network, to learn how many candidate
 never for a level. The networks run in float32 without TF32, whose ten bits move boxes.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 import torch
 
 from gpu_worker.backends import mtcnn
-from gpu_worker.backends.base import Detection, RgbImage, SmallestFace, min_face_px
+from gpu_worker.backends.base import Detection, FloatArray, RgbImage, SmallestFace, min_face_px
 from gpu_worker.backends.device import decisions
 from gpu_worker.backends.device.graphs import Lane, Replays, at_least
+from gpu_worker.backends.device.levels import Levels
 from gpu_worker.backends.device.pixels import IntegralImages, Photos, integrate, windows
+from gpu_worker.backends.hanging import Referee, Traces, hanging
 from gpu_worker.backends.mosaic import answers
 from gpu_worker.backends.networks import ONet, PNet, RNet
-from gpu_worker.backends.reference import load_mtcnn
+from gpu_worker.backends.precise import PreciseNets
+from gpu_worker.backends.reference import load_mtcnn, mtcnn_weights
 
 _SMALL_SIDES = (64, 96, 128, 192, 256, 320, 384, 480, 512, 640, 720, 768, 960, 1024, 1080)
 _LARGE_SIDES = (1280, 1440, 1536, 1920, 2048, 2560, 3072, 4096, 6144, 8192, 16_384, 65_536)
@@ -43,59 +46,28 @@ _GRAPH_PIXELS = 3_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class _Levels:
-    """The pyramids of a batch.
+class _Candidates:
+    """Boxes of all photos of a batch, in the order of `suppress`.
 
     Attributes
     ----------
-    shapes : height and width of each level's canvas.
-    sizes : (levels, n, 2) int64, height and width of each photo's part; 0 where it has none.
-    scales : (levels, n) float32.
+    photos : (n,) int64; boxes : (n, 4) float32.
+    cells, starts, cuts : as of `gpu_worker.backends.hanging.Traces`.
     """
-
-    shapes: tuple[tuple[int, int], ...]
-    sizes: torch.Tensor
-    scales: torch.Tensor
-
-    @classmethod
-    def of(
-        cls,
-        images: Sequence[RgbImage],
-        smallest: SmallestFace,
-        count: int,
-        canvas: tuple[int, int],
-        device: torch.device,
-    ) -> "_Levels":
-        shapes = [(image.shape[0], image.shape[1]) for image in images]
-        pyramids = [mtcnn.pyramid(*shape, smallest(*shape)) for shape in shapes]
-        # Those of the canvas itself, so that batches of one canvas have the same shapes.
-        largest = max(levels[0][0] for levels in pyramids)
-        common = mtcnn.levels(*canvas, largest)
-        sizes = np.zeros((len(common), count, 2), dtype=np.int64)
-        scales = np.ones((len(common), count), dtype=np.float32)
-        for number, levels in enumerate(pyramids):
-            for level, (scale, height, width) in enumerate(levels):
-                sizes[level, number] = height, width
-                scales[level, number] = scale
-        pinned = device.type == "cuda"
-        moved = [torch.from_numpy(each) for each in (sizes, scales)]
-        if pinned:
-            moved = [each.pin_memory() for each in moved]
-        return cls(
-            tuple((height, width) for _, height, width in common),
-            *(each.to(device, non_blocking=True) for each in moved),
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class _Candidates:
-    """Boxes of all photos of a batch: (n,) photo, (n, 4) box, in the order of `suppress`."""
 
     photos: torch.Tensor
     boxes: torch.Tensor
+    cells: torch.Tensor
+    starts: torch.Tensor
+    cuts: torch.Tensor
 
     def __getitem__(self, which: torch.Tensor) -> "_Candidates":
-        return _Candidates(self.photos[which], self.boxes[which])
+        parts = self.photos, self.boxes, self.cells, self.starts, self.cuts
+        return _Candidates(*(part[which] for part in parts))
+
+    def traces(self) -> Traces:
+        """Return where the boxes come from, on the host."""
+        return Traces(*(part.cpu().numpy() for part in (self.cells, self.starts, self.cuts)))
 
 
 class DeviceDetector:
@@ -115,6 +87,7 @@ class DeviceDetector:
         self._lane = Lane(device)
         self._replays = Replays(device)
         nets = load_mtcnn(torch.device("cpu"))
+        self._precise = PreciseNets(mtcnn_weights(nets))
         self._pnet = PNet(nets.pnet).eval().to(device)
         self._rnet = RNet(nets.rnet).eval().to(device)
         self._onet = ONet(nets.onet).eval().to(device)
@@ -147,21 +120,28 @@ class DeviceDetector:
     def _detect(self, images: list[RgbImage], canvas: tuple[int, int]) -> list[list[Detection]]:
         count = at_least(len(images), BATCHES)
         photos = Photos.upload(images, count, *canvas, self._device)
-        levels = _Levels.of(images, self._smallest, count, canvas, self._device)
+        levels = Levels.of(images, self._smallest, count, canvas, self._device)
         integral, scores, offsets = self._search(photos, levels)
+        referees = [
+            Referee(self._precise, each, its)
+            for each, its in zip(images, levels.pyramids, strict=True)
+        ]
         candidates = _proposals(levels, scores, offsets)
-        candidates, outputs = self._refine(self._rnet, 24, integral, photos.sizes, candidates)
+        _settle(candidates, referees, Referee.proposed)
+        candidates, cuts, outputs = self._refine(self._rnet, 24, integral, photos.sizes, candidates)
+        candidates = replace(candidates, cuts=cuts)
         scores = torch.softmax(outputs[:, :2], dim=1)[:, 1]
         passed = scores > mtcnn.RNET_THRESHOLD
         candidates, scores, outputs = candidates[passed], scores[passed], outputs[passed]
         kept = decisions.suppress(candidates.boxes, scores, candidates.photos, count, 0.7)
         boxes = decisions.shift(candidates.boxes[kept], outputs[kept, 2:6], extra=1)
-        candidates = _Candidates(candidates.photos[kept], decisions.square(boxes))
-        candidates, outputs = self._refine(self._onet, 48, integral, photos.sizes, candidates)
-        return _faces(candidates, outputs, len(images))
+        candidates = replace(candidates[kept], boxes=decisions.square(boxes))
+        _settle(candidates, referees, Referee.refined)
+        found = self._refine(self._onet, 48, integral, photos.sizes, candidates)
+        return _faces(*found, referees)
 
     def _search(
-        self, photos: Photos, levels: _Levels
+        self, photos: Photos, levels: Levels
     ) -> tuple[IntegralImages, torch.Tensor, torch.Tensor]:
         """Return P-Net's scores, (n, cells), and offsets, (n, cells, 4), level after level.
 
@@ -188,8 +168,13 @@ class DeviceDetector:
         integral: IntegralImages,
         sizes: torch.Tensor,
         candidates: _Candidates,
-    ) -> tuple[_Candidates, torch.Tensor]:
-        """Return the candidates that lie in their photos, and the network's outputs for them."""
+    ) -> tuple[_Candidates, torch.Tensor, torch.Tensor]:
+        """Look at the candidates that lie in their photos.
+
+        Returns
+        -------
+        them, what was cut out for them in whole pixels, and the network's outputs.
+        """
         whole = decisions.clip(candidates.boxes, sizes[candidates.photos])
         inside = ((whole[:, 2] > whole[:, 0]) & (whole[:, 3] > whole[:, 1])).nonzero()[:, 0]
         candidates, whole = candidates[inside], whole[inside]
@@ -207,7 +192,7 @@ class DeviceDetector:
             columns = windows(part[:, 0], part[:, 2] - part[:, 0], outputs_wanted, side)
             found = net(integral.means(photo, rows, columns))
             outputs.append(found[: len(found) - extra])
-        return candidates, torch.cat(outputs)
+        return candidates, whole, torch.cat(outputs)
 
 
 def _search(
@@ -249,18 +234,39 @@ def _inside(rows: torch.Tensor, columns: torch.Tensor, height: int, width: int) 
     return down & across
 
 
-def _proposals(levels: _Levels, scores: torch.Tensor, offsets: torch.Tensor) -> _Candidates:
+def _proposals(levels: Levels, scores: torch.Tensor, offsets: torch.Tensor) -> _Candidates:
     """Return P-Net's squared candidates."""
     photos, at = (scores >= mtcnn.PNET_THRESHOLD).nonzero().unbind(1)
     level, rows, columns = (each[at] for each in _cells(levels.shapes, scores.device))
     boxes = decisions.cells(rows, columns, levels.scales[level, photos])
+    cells = torch.stack([level, rows, columns], dim=1)
     scores, offsets = scores[photos, at], offsets[photos, at]
     depth, count = len(levels.shapes), levels.sizes.shape[1]
     kept = decisions.suppress(boxes, scores, photos * depth + level, count * depth, 0.5)
-    photos, boxes, scores, offsets = (each[kept] for each in (photos, boxes, scores, offsets))
+    photos, cells, boxes = photos[kept], cells[kept], boxes[kept]
+    scores, offsets = scores[kept], offsets[kept]
     kept = decisions.suppress(boxes, scores, photos, count, 0.7)
-    moved = decisions.shift(boxes[kept], offsets[kept], extra=0)
-    return _Candidates(photos[kept], decisions.square(moved))
+    photos, starts = photos[kept], boxes[kept]
+    moved = decisions.square(decisions.shift(starts, offsets[kept], extra=0))
+    return _Candidates(photos, moved, cells[kept], starts, torch.zeros_like(starts).long())
+
+
+def _settle(
+    candidates: _Candidates,
+    referees: Sequence[Referee],
+    decide: Callable[[Referee, Traces], FloatArray],
+) -> None:
+    """Put the exact boxes where edges hang on rounding; few do, and the host works them out."""
+    hangs = decisions.hanging(candidates.boxes)
+    if not len(hangs):
+        return
+    few = candidates[hangs]
+    photos, traces = few.photos.cpu().numpy(), few.traces()
+    settled = np.empty((len(photos), 4), dtype=np.float32)
+    for photo in np.unique(photos):
+        its = (photos == photo).nonzero()[0]
+        settled[its] = decide(referees[photo], traces[its])
+    candidates.boxes[hangs] = torch.from_numpy(settled).to(hangs.device)
 
 
 @lru_cache(maxsize=64)
@@ -276,18 +282,31 @@ def _cells(
     return level_of, row_of, column_of
 
 
-def _faces(candidates: _Candidates, outputs: torch.Tensor, count: int) -> list[list[Detection]]:
+def _faces(
+    candidates: _Candidates,
+    cuts: torch.Tensor,
+    outputs: torch.Tensor,
+    referees: Sequence[Referee],
+) -> list[list[Detection]]:
     """Return each photo's faces, by O-Net's outputs; the last few decisions on the host."""
     scores = torch.softmax(outputs[:, :2], dim=1)[:, 1]
     passed = (scores > mtcnn.ONET_THRESHOLD).nonzero()[:, 0]
-    candidates, scores, outputs = candidates[passed], scores[passed], outputs[passed]
+    candidates, cuts = candidates[passed], cuts[passed]
+    scores, outputs = scores[passed], outputs[passed]
     points = decisions.landmarks(candidates.boxes, outputs[:, 6:16])
     boxes = decisions.shift(candidates.boxes, outputs[:, 2:6], extra=1)
     packed = torch.cat([boxes, scores[:, None], points.flatten(1)], dim=1)
     photos = candidates.photos.cpu().numpy()
     all_numbers = packed.cpu().numpy()
+    hangs = hanging(all_numbers[:, :4])
+    if len(hangs):
+        whole, traces = cuts.cpu().numpy(), candidates.traces()
+        for number in hangs:
+            which = np.array([number])
+            exact = referees[photos[number]].final(traces[which], whole[which])
+            all_numbers[which, :4] = exact
     faces: list[list[Detection]] = []
-    for photo in range(count):
+    for photo in range(len(referees)):
         numbers = all_numbers[photos == photo]
         faces.append(
             [
