@@ -24,7 +24,13 @@ import psycopg
 
 from chalice_app.aws import S3Objects, SqsQueues
 from chalice_app.batch import BatchFailed, Received, work_through
-from chalice_app.dead_letters import REASON_WORKER, DeadLetters, job_of_request
+from chalice_app.dead_letters import (
+    REASON_INTAKE,
+    REASON_WORKER,
+    DeadLetters,
+    job_of_request,
+    jobs_of_notification,
+)
 from chalice_app.dependencies import S3_CLIENT, SQS_CLIENT
 from chalice_app.intake import Intake
 from chalice_app.redrive import Redrive
@@ -55,7 +61,9 @@ from tests.chaos.photos import Harm, photo
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "thirty-two characters, and no secret"
-VISIBILITY_SECONDS = 5
+# A twelfth of the real ones; less, and a busy machine takes the living for the dead.
+VISIBILITY_SECONDS = 6
+LAMBDA_VISIBILITY_SECONDS = 15
 KINDS = (JobKind.IDENTIFY, JobKind.ENROLL, JobKind.DETECT)
 
 
@@ -145,7 +153,7 @@ class Lambda:
                     QueueUrl=self._rig.urls[self._queue],
                     MaxNumberOfMessages=10,
                     WaitTimeSeconds=1,
-                    VisibilityTimeout=VISIBILITY_SECONDS,
+                    VisibilityTimeout=LAMBDA_VISIBILITY_SECONDS,
                     MessageSystemAttributeNames=["All"],
                 ).get("Messages", [])
                 if not messages:
@@ -406,6 +414,12 @@ class Rig:
         self.look()
         return bool(self.ledger.results)
 
+    def moved(self) -> bool:
+        """Whether more uploads have ended than at the last look."""
+        before = len(self.ledger.results)
+        self.look()
+        return len(self.ledger.results) > before
+
     def look(self) -> None:
         """Read what is stored: new results, and whether an older one changed."""
         for key, etag in self._listed(self.names.out_bucket, RESULT_PREFIX):
@@ -496,15 +510,20 @@ class Rig:
             clock=lambda: datetime.now(UTC),
         )  # fmt: skip
         intake = Intake(self._settings(), S3Objects(s3), counting, results, repeats)
-        letters = DeadLetters(
-            self.names.req_dlq,
-            REASON_WORKER,
-            job_of_request,
-            objects=S3Objects(s3),
-            results=results,
-            names=self.names,
-            clock=lambda: datetime.now(UTC),
-        )
+
+        def letters(queue: str, reason: str, job_ids: Callable[[str], list[str]]) -> DeadLetters:
+            return DeadLetters(
+                queue,
+                reason,
+                job_ids,
+                objects=S3Objects(s3),
+                results=results,
+                names=self.names,
+                clock=lambda: datetime.now(UTC),
+            )
+
+        requests = letters(self.names.req_dlq, REASON_WORKER, job_of_request)
+        uploads = letters(self.names.uploads_dlq, REASON_INTAKE, jobs_of_notification)
         chosen = random.Random(self.random.random())
 
         def die() -> bool:
@@ -518,7 +537,8 @@ class Rig:
 
         return [
             Lambda(self, self.names.uploads_queue, take_in, die),
-            Lambda(self, self.names.req_dlq, letters.handle, die, threads=1),
+            Lambda(self, self.names.req_dlq, requests.handle, die, threads=1),
+            Lambda(self, self.names.uploads_dlq, uploads.handle, die, threads=1),
             Lambda(self, self.names.resp_queue, self._hear, die),
         ]
 

@@ -94,11 +94,9 @@ def kill_workers(rig: Rig, scale: float) -> None:
             portion = min(photos - sent, -(-photos // kills))
             rig.send(portion)
             sent += portion
-        rig.look()
-        done = len(rig.ledger.results)
-        # Some of what was sent is under way, some of it done.
-        eventually(lambda done=done: len(rig.ledger.uploads) > done + 1, 1)  # type: ignore[misc]
-        time.sleep(rig.random.uniform(0.1, 1.6))
+        # Work goes on: who was killed before it began would be killed for nothing.
+        eventually(rig.moved, 20)
+        time.sleep(rig.random.uniform(0.0, 0.8))
         if rig.kills < kills:
             rig.kill_worker()
 
@@ -241,6 +239,7 @@ def poison(rig: Rig, scale: float) -> list[str]:
     if not eventually(lambda: rig.begun() and poisonous <= set(rig.ledger.results), 150):
         noticed.append("poison did not end")
     # Each had its turns, and no other waited longer than for those.
+    eventually(lambda: rig.begun() and set(good) <= set(rig.ledger.results), 2 * VISIBILITY_SECONDS)
     late = [job for job in good if rig.ledger.results.get(job) != SUCCEEDED]
     if late:
         noticed.append(f"{len(late)} others were later than the last poison")

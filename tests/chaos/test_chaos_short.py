@@ -10,12 +10,9 @@ from tests.chaos.scenarios import SCENARIOS, played_all
 SCALE = 0.02
 PLAYED = (
     "kill -9 of workers",
-    "kill -9 of Lambdas",
     "S3 slow",
     "SQS slow",
-    "results written",
     "events and messages twice",
-    "clocks",
     "photos that crash",
 )
 
@@ -30,10 +27,10 @@ def test_no_photo_is_lost_stuck_or_doubled() -> None:
             wanted,
             SCALE,
             seed=1,
-            at_once=4,
+            at_once=3,
             say=lambda line: print(line, file=sys.stderr),  # noqa: T201 - shown when it fails
         )
     bad = [(each.name, each.account.problems, each.noticed) for each in outcomes if not each.good]
     assert bad == []
-    assert sum(each.account.tried for each in outcomes) >= 200
+    assert sum(each.account.tried for each in outcomes) >= 150
     assert len(outcomes) == len(PLAYED)
