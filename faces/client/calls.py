@@ -31,8 +31,10 @@ from faces.contracts.jobs import JobCreated, JobDeleted, JobKind, JobParams, Job
 from faces.contracts.keys import KeyCreated, KeyInfo, KeyList, NewKey
 from faces.contracts.operations import OperationsView, RecentJobs
 from faces.contracts.people import (
+    AddFace,
     FaceDeleted,
     FaceList,
+    NewPerson,
     Person,
     PersonDeleted,
     PersonPage,
@@ -70,7 +72,13 @@ class Call(Generic[T]):
     idempotent: bool = True
 
 
-def create_job(kind: JobKind, collection: str, photo: Photo, params: JobParams) -> Call[JobCreated]:
+def create_job(
+    kind: JobKind,
+    collection: str,
+    photo: Photo,
+    params: JobParams,
+    callback_url: str | None = None,
+) -> Call[JobCreated]:
     """Ask for a job and its upload form; one that is never used costs nothing."""
     body: dict[str, object] = {
         "kind": kind.value,
@@ -80,6 +88,8 @@ def create_job(kind: JobKind, collection: str, photo: Photo, params: JobParams) 
     }
     if photo.name is not None:
         body["file_name"] = photo.name
+    if callback_url is not None:
+        body["callback_url"] = callback_url
     return Call("POST", "/v1/jobs", _document(JobCreated), json=body)
 
 
@@ -121,6 +131,19 @@ def enroll_req_id(collection: str, req_id: str, person: Mapping[str, object]) ->
         json={"collection": collection, "req_id": req_id, **person},
         idempotent=False,
     )
+
+
+def create_person(collection: str, person: NewPerson) -> Call[Person]:
+    """Make a person without a face; each time another, so not sent twice."""
+    body = {"collection": collection, **person.model_dump(mode="json", exclude_none=True)}
+    return Call("POST", "/v1/people", _document(Person), json=body, idempotent=False)
+
+
+def add_face(collection: str, person_id: str, req_id: str, force: bool) -> Call[Enrolment]:
+    """Give an unknown face to a person; a req_id is used up, so not to be sent twice."""
+    url = f"/v1/people/{_quoted(person_id)}/faces?{urlencode({'collection': collection})}"
+    body = AddFace(req_id=req_id, force=force).model_dump(mode="json", exclude_defaults=True)
+    return Call("POST", url, _document(Enrolment), json=body, idempotent=False)
 
 
 def list_people(collection: str, query: str | None, cursor: str | None) -> Call[PersonPage]:
@@ -184,6 +207,11 @@ def create_collection(new: NewCollection) -> Call[Collection]:
 def list_collections() -> Call[CollectionList]:
     """Ask for all collections."""
     return Call("GET", "/v1/collections", _document(CollectionList))
+
+
+def get_collection(collection: str) -> Call[Collection]:
+    """Ask for one collection."""
+    return Call("GET", f"/v1/collections/{_quoted(collection)}", _document(Collection))
 
 
 def change_collection(collection: str, settings: CollectionSettings) -> Call[Collection]:

@@ -176,8 +176,14 @@ class JobOperations:
         kind: JobKind = JobKind.IDENTIFY,
         collection: str = DEFAULT_COLLECTION,
         params: JobParams | None = None,
+        *,
+        callback_url: str | None = None,
     ) -> JobCreated:
         """Submit a job and upload its photo, without waiting for the answer.
+
+        Parameters
+        ----------
+        callback_url : is called when the job has ended; see `faces.client.verify_webhook`.
 
         Examples
         --------
@@ -187,7 +193,7 @@ class JobOperations:
         'succeeded'
         """
         loaded = await self._load(photo)
-        created = await self.submit(loaded, kind, collection, params)
+        created = await self.submit(loaded, kind, collection, params, callback_url=callback_url)
         await self.upload(created, loaded)
         return created
 
@@ -197,6 +203,8 @@ class JobOperations:
         kind: JobKind = JobKind.IDENTIFY,
         collection: str = DEFAULT_COLLECTION,
         params: JobParams | None = None,
+        *,
+        callback_url: str | None = None,
     ) -> JobCreated:
         """Ask for a job id and an upload form; of the photo only name and type are sent.
 
@@ -207,7 +215,7 @@ class JobOperations:
         10485760
         """
         loaded = await self._load(photo)
-        call = calls.create_job(kind, collection, loaded, params or JobParams())
+        call = calls.create_job(kind, collection, loaded, params or JobParams(), callback_url)
         return await self._connection.perform(call)
 
     async def upload(self, created: JobCreated, photo: Source) -> None:

@@ -16,7 +16,8 @@ from faces.contracts.dead_letters import DeadLetter
 from faces.contracts.jobs import DEFAULT_COLLECTION
 from faces.contracts.keys import KeyCreated, KeyInfo, NewKey, Scope
 from faces.contracts.operations import OperationsView, RecentJobs
-from faces.contracts.people import FaceDeleted, Person, PersonUpdate, StoredFace
+from faces.contracts.people import FaceDeleted, NewPerson, Person, PersonUpdate, StoredFace
+from faces.contracts.results import Enrolment
 from faces.contracts.transfer import Imported, ImportPeople, PersonRecord
 from faces.contracts.webhooks import WebhookKey
 
@@ -28,6 +29,40 @@ class AsyncManager:
 
     def __init__(self, connection: Connection) -> None:
         self._perform = connection.perform
+
+    async def create_person(
+        self, person: NewPerson, *, collection: str = DEFAULT_COLLECTION
+    ) -> Person:
+        """Make a person who has no face yet, in a collection that is there.
+
+        Examples
+        --------
+        >>> from faces.contracts.people import NewPerson
+        >>> made = await client.manage.create_person(NewPerson(name="Cleo", external_id="7"))
+        >>> made.name, made.faces
+        ('Cleo', 0)
+        """
+        return await self._perform(calls.create_person(collection, person))
+
+    async def add_face(
+        self,
+        person_id: str,
+        req_id: str,
+        *,
+        collection: str = DEFAULT_COLLECTION,
+        force: bool = False,
+    ) -> Enrolment:
+        """Give an unknown face of an earlier answer to a person.
+
+        Examples
+        --------
+        >>> result = await client.identify("team.jpg")
+        >>> unknown = next(face for face in result.faces if face.match is None)
+        >>> added = await client.manage.add_face(bob, unknown.req_id)
+        >>> added.name
+        'Bob'
+        """
+        return await self._perform(calls.add_face(collection, person_id, req_id, force))
 
     async def update_person(
         self, person_id: str, update: PersonUpdate, *, collection: str = DEFAULT_COLLECTION
@@ -123,6 +158,17 @@ class AsyncManager:
         ['office']
         """
         return (await self._perform(calls.list_collections())).collections
+
+    async def collection(self, collection: str) -> Collection:
+        """Return one collection with its settings.
+
+        Examples
+        --------
+        >>> office = await client.manage.collection("office")
+        >>> office.people
+        3
+        """
+        return await self._perform(calls.get_collection(collection))
 
     async def change_collection(self, collection: str, settings: CollectionSettings) -> Collection:
         """Replace a collection's settings.
@@ -328,6 +374,8 @@ class Manager:
     def __init__(self, asynchronous: AsyncManager) -> None:
         self.asynchronous = asynchronous
 
+    create_person = blocking(AsyncManager.create_person)
+    add_face = blocking(AsyncManager.add_face)
     update_person = blocking(AsyncManager.update_person)
     merge_people = blocking(AsyncManager.merge_people)
     faces = blocking(AsyncManager.faces)
@@ -335,6 +383,7 @@ class Manager:
     delete_face = blocking(AsyncManager.delete_face)
     create_collection = blocking(AsyncManager.create_collection)
     collections = blocking(AsyncManager.collections)
+    collection = blocking(AsyncManager.collection)
     change_collection = blocking(AsyncManager.change_collection)
     delete_collection = blocking(AsyncManager.delete_collection)
     export = blocking_iterator(AsyncManager.export)

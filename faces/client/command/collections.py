@@ -92,10 +92,7 @@ def change_collection(
 ) -> None:
     """Change the settings that are given; the others stay."""
     with opened(context) as (session, client):
-        now = next(
-            (each.settings for each in client.manage.collections() if each.collection == name),
-            CollectionSettings(),  # the service says that there is none
-        )
+        now = client.manage.collection(name).settings
         settings = _changed(
             now,
             {"false_accept_rate": false_accept_rate, "threshold": threshold},

@@ -13,7 +13,7 @@ from faces.client.command.session import (
     confirmed,
     opened,
 )
-from faces.contracts.people import PersonUpdate
+from faces.contracts.people import NewPerson, PersonUpdate
 
 app = typer.Typer(no_args_is_help=True, help="List, read, change, merge and delete people.")
 
@@ -60,6 +60,30 @@ def list_faces(
     with opened(context) as (session, client):
         faces = client.manage.faces(person_id, collection=collection)
         show(session, chosen, faces, ("face_id", "created_at", "job_id", "model_tag"))
+
+
+@app.command("create")
+def create_person(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    email: Annotated[str | None, typer.Option("--email")] = None,
+    external_id: Annotated[
+        str | None, typer.Option("--external-id", help="Your own key of the person.")
+    ] = None,
+    birthdate: Annotated[datetime | None, typer.Option("--birthdate", formats=["%Y-%m-%d"])] = None,
+    collection: CollectionOption = "default",
+    chosen: FormatOption = None,
+) -> None:
+    """Make a person without a face; `faces enroll --person-id` adds faces."""
+    person = NewPerson(
+        name=name,
+        email=email,
+        external_id=external_id,
+        birthdate=birthdate.date() if birthdate else None,
+    )
+    with opened(context) as (session, client):
+        made = client.manage.create_person(person, collection=collection)
+        show(session, chosen, [made], _PERSON)
 
 
 @app.command("change")

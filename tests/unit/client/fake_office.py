@@ -195,7 +195,9 @@ class FakeOffice:
             ("POST", "/v1/batches", self._create_batch),
             ("GET", f"/v1/batches/{one}", lambda batch, _: self._batch(batch)),
             ("GET", "/v1/people", self._list_people),
-            ("POST", "/v1/people", lambda q: self._enrol(q.get("name") or "?")),
+            ("POST", "/v1/people", self._create_person),
+            ("POST", f"{person}/faces", lambda who, _: self._enrol(None, who)),
+            ("GET", place, lambda name, _: self._place(name)),
             ("GET", person, lambda who, _: self.people[who]),
             ("PATCH", person, self._update),
             ("DELETE", person, self._delete_person),
@@ -336,6 +338,14 @@ class FakeOffice:
         self.people[person.person_id] = person
         self.faces[face_id] = person.person_id
         return Enrolment(person_id=person.person_id, face_id=face_id, name=person.name)
+
+    def _create_person(self, asked: dict[str, Any]) -> BaseModel:
+        made = self._enrol(asked.get("name") or "?")
+        if "req_id" in asked:
+            return made
+        who = self.people[made.person_id].model_copy(update={"faces": 0})
+        self.people[made.person_id] = who
+        return who
 
     def _list_people(self, asked: dict[str, Any]) -> PersonPage:
         """Answer two people a page."""

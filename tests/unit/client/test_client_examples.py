@@ -2,14 +2,18 @@
 
 import ast
 import asyncio
+import contextlib
 import doctest
 import inspect
+import io
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chalice_app.api import OPERATIONS
 from faces.client import AsyncClient, Client
 from faces.client.manage import AsyncManager, Manager
 from faces.client.operations import Operations
@@ -118,3 +122,28 @@ def test_both_clients_do_the_same(blocking: type, asynchronous: type) -> None:
         assert inspect.signature(method).parameters == theirs.parameters
         assert "await" not in (method.__doc__ or "")
         assert not inspect.iscoroutinefunction(method)
+
+
+@pytest.mark.usefixtures("office")
+def test_the_client_knows_every_operation_of_the_service() -> None:
+    """What the examples above ask for, taken together, is the whole of /v1."""
+    asked: set[tuple[str, str]] = set()
+    for method in [*public(Client).values(), *public(Manager).values()]:
+        office = FakeOffice()
+        with Client(API, KEY, transport=office.transport, sleep=lambda _: None) as client:
+            known = names(office, client)
+            for example in doctest.DocTestParser().get_examples(method.__doc__ or ""):
+                with contextlib.redirect_stdout(io.StringIO()):
+                    exec(compile(example.source, "example", "single"), known)
+        asked |= {(request.method, request.url.path) for request in office.requests}
+    missing = [
+        f"{operation.method} {operation.path}"
+        for operation in OPERATIONS
+        if operation.path.startswith("/v1/") and operation.name != "get_openapi"
+        if not any(
+            method == operation.method
+            and re.fullmatch(re.sub(r"{\w+}", "[^/]+", operation.path), path)
+            for method, path in asked
+        )
+    ]
+    assert missing == []

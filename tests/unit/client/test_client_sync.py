@@ -326,3 +326,8 @@ def test_ids_cannot_change_the_address(client: Client, service: FakeService) -> 
     with pytest.raises(ApiError):
         client.person("../jobs?x=1")
     assert service.requests[0].url.raw_path.startswith(b"/v1/people/..%2Fjobs%3Fx%3D1?")
+
+
+def test_a_callback_is_asked_for(client: Client, service: FakeService) -> None:
+    client.send(JPEG, callback_url="https://example.org/done")
+    assert json.loads(service.requests[0].content)["callback_url"] == "https://example.org/done"

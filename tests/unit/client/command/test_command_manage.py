@@ -49,6 +49,12 @@ def test_nothing_is_lost_without_being_asked(shell: Shell, office: FakeOffice) -
     assert len(office.people) == 3
 
 
+def test_a_person_is_made_before_there_is_a_face(shell: Shell) -> None:
+    said = shell("people", "create", "Cleo", "--external-id", "7", "--birthdate", "1990-02-03")
+    assert (said.code, said.lines[0]["faces"]) == (0, 0)
+    assert shell("people", "create", "").code == 2
+
+
 def test_a_change_of_nothing_is_refused(shell: Shell, office: FakeOffice) -> None:
     assert shell("people", "change", office.id_of("Ann")).code == 2
     assert shell("people", "change", office.id_of("Ann"), "--birthdate", "tomorrow").code == 2
@@ -64,6 +70,7 @@ def test_collections_keep_the_settings_that_are_not_given(shell: Shell) -> None:
     assert shell("collections", "create", "door").code == 1
     assert shell("collections", "delete", "door", "-y").code == 0
     assert shell("collections", "delete", "door", "-y").code == 6
+    assert shell("collections", "change", "door", "--threshold", "0.7").code == 6
     assert shell("collections", "create", "door", "--threshold", "7").code == 2
 
 
