@@ -1,7 +1,7 @@
 """Bulk enrolment: many photos become people.
 
 A folder a person, or a photo a person: `Ann Smith/1.jpg`, `Ann Smith/2.jpg`, `Bob.jpg`; the
-same in a zip. A second photo of a person is added to who the first one made.
+same in a zip, whose own folder (`staff/` in `staff.zip`) is nobody's. A second photo of a person is added to who the first one made.
 """
 
 import zipfile
@@ -184,12 +184,17 @@ def sitters_of(source: Path) -> list[Sitter]:
                 hidden = relative.parts[:1] == ("__MACOSX",) or relative.name.startswith(".")
                 if not entry.is_dir() and relative.suffix.lower() in SUFFIXES and not hidden:
                     name = f"{source}:{relative}"
-                    found.append((_person(relative), name, archive.read(entry)))
+                    found.append((_person(_within(relative, source)), name, archive.read(entry)))
     found.sort(key=lambda each: each[:2])
     return [
         Sitter(person, [Portrait(name, content) for _, name, content in group])
         for person, group in groupby(found, key=lambda each: each[0])
     ]
+
+
+def _within(path: PurePosixPath, archive: Path) -> PurePosixPath:
+    """Return a path without the folder that was packed: `staff/Bob.jpg` of `staff.zip`."""
+    return path.relative_to(archive.stem) if path.parts[:1] == (archive.stem,) else path
 
 
 def _person(path: PurePosixPath) -> str:

@@ -107,3 +107,11 @@ def test_photos_are_put_to_people_by_folder_or_name(tmp_path: Path) -> None:
             "Bob": [f"{source}{mark}Bob.png"],
         }
     assert sitters_of(tmp_path / "staff.zip")[1].portraits[0].content == b"Bob.png"
+
+
+def test_the_folder_that_was_packed_is_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "staff.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("staff/Ann_Smith/1.jpg", "staff/Bob.png", "staff/Cid.png"):
+            archive.writestr(name, name)
+    assert [sitter.name for sitter in sitters_of(path)] == ["Ann Smith", "Bob", "Cid"]
