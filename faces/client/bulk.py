@@ -1,7 +1,8 @@
 """Bulk enrolment: many photos become people.
 
 A folder a person, or a photo a person: `Ann Smith/1.jpg`, `Ann Smith/2.jpg`, `Bob.jpg`; the
-same in a zip, whose own folder (`staff/` in `staff.zip`) is nobody's. A second photo of a person is added to who the first one made.
+same in a zip, whose own folder (`staff/` in `staff.zip`) is nobody's. A second photo of a
+person is added to who the first one made.
 """
 
 import zipfile
