@@ -57,6 +57,16 @@ def test_a_block_of_commands_names_what_there_is(block: Block) -> None:
             check(words)
 
 
+@pytest.mark.parametrize("block", of(""))
+def test_a_plain_block_names_what_there_is(block: Block) -> None:
+    for line in commands(block):
+        line = line.removeprefix("$ ")
+        if re.match(r"(?:[A-Z_]+=\S+ )*(?:make|faces|python -m) ", line):
+            for words in pieces(line):
+                if words[0] in ("make", "faces", "python"):
+                    check(words)
+
+
 def check(words: list[str]) -> None:
     """Check one command."""
     program = words[0]
