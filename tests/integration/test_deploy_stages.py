@@ -1,6 +1,7 @@
 """`python -m infra deploy`: every stack and the app, on the emulator, two stages side by side."""
 
 import contextlib
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -237,3 +238,21 @@ def test_destroying_one_stage_leaves_the_other(stages: dict[str, Stage]) -> None
                 StackName=part.stack_name("stages-prod")
             )
             assert found["Stacks"][0]["StackStatus"] == "DELETE_COMPLETE"
+
+
+def test_the_package_is_small_and_holds_the_code_and_nothing_that_lambda_has(
+    stages: dict[str, Stage],
+) -> None:
+    (package,) = (
+        stages["canary"].deployment.state_dir / "build" / ".chalice" / "deployments"
+    ).glob("*.zip")
+    assert package.stat().st_size < 25_000_000, "Lambda takes 50 MB, cold starts like less"
+    with zipfile.ZipFile(package) as archive:
+        files = archive.namelist()
+    tops = {name.split("/")[0] for name in files}
+    assert {"app.py", "faces", "chalice_app", "scaler", "psycopg", "pydantic"} <= tops
+    # torch and what it needs stay with the workers; boto3 is Lambda's own.
+    assert not tops & {"torch", "numpy", "boto3", "botocore", "gpu_worker", "moto", "tests"}
+    assert not [name for name in files if name.endswith((".pyc", ".pt", ".jpg", ".env"))]
+    assert not [name for name in files if name.startswith(("faces/client", "scaler/simulator"))]
+    assert any(name.startswith("faces/gallery/migrations/0001") for name in files)
