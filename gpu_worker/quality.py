@@ -38,8 +38,8 @@ class Limits:
     score: float
 
 
-# Of 807 LFW faces LOW calls 0.7 % poor, MEDIUM 6 % and HIGH 40 %; the same person is missed
-# (below 0.65) in 8.8, 8.3 and 5.6 % of the pairs that are left.
+# Of 1,583 LFW faces LOW calls 0.1 % poor, MEDIUM 3 % and HIGH 30 %; of these photos made
+# small, blurred, dark or pale 69, 87 and 95 %.
 LIMITS = {
     QualityFilter.LOW: Limits(0.95, 20, 10, 10, 95, 60, 80),
     QualityFilter.MEDIUM: Limits(0.98, 40, 20, 15, 90, 45, 90),

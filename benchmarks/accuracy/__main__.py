@@ -44,6 +44,9 @@ def main(arguments: list[str]) -> int:
             look=Look(given.width),
             processes=given.processes,
         )
+    except KeyboardInterrupt:
+        console.print("Interrupted; the same command goes on where it was.")
+        return 130
     except (DatasetError, ModelUnusableError) as error:
         console.print(f"[red]{error}[/]")
         return 2

@@ -29,8 +29,8 @@ from gpu_worker.calibration import TAIL_STEP, CalibrationData, calibration_path,
 from gpu_worker.profiles import PROFILES, Profile
 
 CACHE = Path(__file__).resolve().parents[2] / ".local" / "accuracy"
-WORSENED = (Look(worsened=1), Look(worsened=2))
-"""Looks from which quality scores learn what worse photos do."""
+WORSENED = (Look(worsened=1),)
+"""Looks from which quality scores learn what worse photos do, beside the usual one."""
 
 _QUALITY_FAR = 1e-3
 
@@ -104,11 +104,10 @@ def quality_of(
     limit : the similarity from which a face counts as recognised.
     """
     usual = fused(looks[0], data, profile)
-    faces = _together(halves(data, usual, centred=profile.centred))
+    faces = centred_apart(data, usual, usual, profile)
     rows, persons, cosines = [], [], []
     for records in looks:
-        worse = fused(records, data, profile)
-        probes = _together(halves(data, worse, centred=profile.centred, reference=usual))
+        probes = centred_apart(data, fused(records, data, profile), usual, profile)
         agreement = profile.agreement(stacked(records, profile.views))
         here = [
             index
@@ -152,8 +151,9 @@ def halves(
     return parts
 
 
-def _together(parts: Sequence[Faces]) -> Faces:
-    """Put the faces of different people together."""
+def centred_apart(data: Dataset, faces: Faces, reference: Faces, profile: Profile) -> Faces:
+    """Return faces from which the mean of the other folds' people is taken away, see `halves`."""
+    parts = halves(data, faces, centred=profile.centred, reference=reference)
     return Faces(
         np.sum([part.vectors for part in parts], axis=0),
         np.any([part.found for part in parts], axis=0),

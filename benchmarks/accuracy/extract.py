@@ -36,7 +36,7 @@ from faces.contracts.results import FaceQuality
 from gpu_worker.analysis import central_face, embed_and_score, find_faces, rivals
 from gpu_worker.backends.base import Detection, Embedder, FloatArray, RgbImage
 from gpu_worker.backends.choice import Backend
-from gpu_worker.calibration import load_centre
+from gpu_worker.calibration import load_calibration
 from gpu_worker.photos import decode
 from gpu_worker.profiles import Profile
 from gpu_worker.weights import ensure_weights, weights_path
@@ -261,14 +261,16 @@ def merge(records: Sequence[Record]) -> Record:
 
 def tag(profile: Profile, look: Look) -> str:
     """Return what records depend on; whatever changes it makes photos be measured anew."""
-    each = f"{profile.name}={profile.crop_version}:{profile.views}:{_centre(profile)}"
+    each = f"{profile.name}={profile.crop_version}:{profile.views}:{_learnt(profile)}"
     return f"{chosen().name}/{each}/{look}"
 
 
-def _centre(profile: Profile) -> str:
-    if not profile.centred:
+def _learnt(profile: Profile) -> str:
+    """Return what the profile learnt of its calibration, in short: vectors and scores use it."""
+    if not profile.centred and len(profile.views) == 1:
         return ""
-    return hashlib.sha256(load_centre(profile.crop_version).tobytes()).hexdigest()[:8]
+    data = load_calibration(profile.crop_version).data
+    return hashlib.sha256(repr((data.centre, data.quality)).encode()).hexdigest()[:8]
 
 
 _Missing = tuple[str, Path, tuple[Profile, ...]]

@@ -20,7 +20,7 @@ similarity doubtful both one to one and in a gallery of a thousand."""
 _STRETCH_RATES = (1e-2, 3e-3, 1e-3)
 _MOST_FACES = 5
 _DRAWS = 3
-_LEAST_PEOPLE = 30
+_LEAST_PEOPLE, _MOST_PEOPLE = 30, 500
 
 
 def pooled(parts: Sequence[Comparisons]) -> Comparisons:
@@ -96,7 +96,7 @@ def _means_tail(parts: Sequence[Faces], count: int) -> Floats:
 def _strangers_to_means(part: Faces, count: int, rng: np.random.Generator) -> Iterator[Floats]:
     here = np.flatnonzero(part.found)
     vectors, person = part.vectors[here], part.person[here]
-    for each in np.unique(person):
+    for each in rng.permutation(np.unique(person))[:_MOST_PEOPLE]:
         own = np.flatnonzero(person == each)
         for _ in range(_DRAWS if len(own) > count else int(len(own) == count)):
             mean = vectors[rng.permutation(own)[:count]].mean(axis=0)
