@@ -7,7 +7,7 @@ export WORKER_CACHE ?= $(CURDIR)/.local/networks
 export MPLCONFIGDIR ?= $(CURDIR)/.local/matplotlib
 
 .DEFAULT_GOAL := help
-.PHONY: deploy image destroy install-checkov help demo test up down status bench accuracy lint fmt docs site clean install-demo install-dev
+.PHONY: chaos load audit deploy image destroy install-checkov help demo test up down status bench accuracy lint fmt docs site clean install-demo install-dev
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,15 @@ bench: install-dev  ## run the benchmarks; ARGS=end-to-end runs one
 accuracy: install-dev  ## measure how often the worker is right; DATA=<folder> [JSON=<file>]
 	@test -n "$(DATA)" || { echo "Say where the photos are: make accuracy DATA=<folder>"; exit 2; }
 	@$(PY) -m benchmarks.accuracy "$(DATA)" $(if $(JSON),--json "$(JSON)") $(ARGS)
+
+chaos: install-dev  ## break everything on purpose and count every photo (20 min); ARGS="--only database"
+	@$(PY) -m tests.chaos $(ARGS)
+
+load: install-dev  ## many users at once, held to limits; ARGS="stages --seconds 60"
+	@$(PY) -m tests.load $(ARGS)
+
+audit: install-dev  ## known vulnerabilities, and a list of all that is inside (.local/sbom.json)
+	@$(PY) -m tests.security.audit
 
 lint: install-dev install-checkov  ## ruff, mypy --strict, cfn-lint, checkov, shellcheck
 	@$(PY) -m ruff check .
