@@ -64,6 +64,7 @@ class Row:
 PLAIN = (
     Row("FACES_URL", "http://127.0.0.1:8000", "", "client", "Address of the service"),
     Row("FACES_API_KEY", "", "", "client", "API key that the client sends as X-Api-Key"),
+    Row("FACES_PROFILE", "default", "", "command", "Which login of `faces login` is used"),
     Row(
         "FACES_TEST_DATA",
         "",
