@@ -200,7 +200,7 @@ def main(arguments: list[str]) -> None:
                 [
                     [*index, "-r", str(REQUIREMENTS / SETS[wanted])],
                     [*index, "--no-deps", "-r", str(nodeps)],
-                    # For the command `faces`; setuptools came with Chalice.
+                    # For the command `faces`.
                     ["--no-deps", "--no-build-isolation", "-e", str(ROOT)],
                 ],
             )
