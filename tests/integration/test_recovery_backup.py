@@ -1,4 +1,4 @@
-"""A backup of the gallery, restored into an empty database, is equal in every byte."""
+"""A backup of the gallery, restored into an empty database, is equal in every value."""
 
 import json
 from collections.abc import Callable
