@@ -3,7 +3,6 @@
 import random
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Self
 
 import httpx
@@ -61,12 +60,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     @property
