@@ -67,7 +67,7 @@ class Deployment:
         """
         if unknown := unknown_parameters(parameters, self.parts):
             raise DeployError(f"no template has the parameter {', '.join(unknown)}")
-        outputs = self._make_stacks(self._with_image(parameters))
+        outputs = self.make_stacks(self._with_image(parameters))
         kept, key = secrets.load_or_make(self.client("ssm"), self.stack, environment)
         network = lambda_network(outputs)
         files = {}
@@ -107,7 +107,8 @@ class Deployment:
             delete_stack(name, endpoint_url=self.endpoint_url, say=self.say)
         secrets.forget(self.client("ssm"), self.stack)
 
-    def _make_stacks(self, parameters: Mapping[str, str]) -> dict[str, str]:
+    def make_stacks(self, parameters: Mapping[str, str]) -> dict[str, str]:
+        """Make or update the stacks alone; return what they give out."""
         outputs: dict[str, str] = {}
         emulated = {} if self.endpoint_url is None else {"Emulated": "yes"}
         for part in self.parts:
