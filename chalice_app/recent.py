@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
-from chalice_app.aws import ObjectInfo, Objects
+from chalice_app.aws import ListedObject, ObjectInfo, Objects
 from chalice_app.jobs import id_secret, open_state
 from chalice_app.observability import logger
 from chalice_app.results import Results
@@ -24,9 +24,7 @@ from faces.contracts.operations import RecentJob, RecentJobs
 from faces.contracts.settings import ApiSettings
 
 # The last is longer than any result is kept.
-_STEPS = tuple(
-    timedelta(seconds=seconds) for seconds in (30, 240, 1800, 14_400, 172_800, 2_764_800)
-)
+_STEPS = tuple(timedelta(seconds=seconds) for seconds in (30, 300, 3600, 86_400, 2_764_800))
 # Of one listing: five calls, a tenth of a second. More jobs in a step are not looked for.
 _MOST_KEYS = 5000
 _READERS = 16
@@ -47,32 +45,37 @@ class Recent:
         """
         found: dict[str, datetime | None] = {}
         whole = True
-        for step in _STEPS:
-            listed, whole = self._since(now - step, tenant)
-            # A listing that was cut off shows the oldest of its step, not the newest.
-            found = listed | found if whole or not found else found
-            if len(found) >= limit or not whole:
-                break
-        newest = sorted(found, reverse=True)[:limit]
         with ThreadPoolExecutor(_READERS) as pool:
+            for step in _STEPS:
+                listed, whole = self._since(now - step, tenant, pool)
+                # A listing that was cut off shows the oldest of its step, not the newest.
+                found = listed | found if whole or not found else found
+                if len(found) >= limit or not whole:
+                    break
+            newest = sorted(found, reverse=True)[:limit]
             jobs = pool.map(lambda job_id: self._job(job_id, found[job_id], now), newest)
             shown = tuple(job for job in jobs if job is not None)
         return RecentJobs(jobs=shown, complete=whole and len(found) <= limit)
 
-    def _since(self, moment: datetime, tenant: str) -> tuple[dict[str, datetime | None], bool]:
+    def _since(
+        self, moment: datetime, tenant: str, pool: ThreadPoolExecutor
+    ) -> tuple[dict[str, datetime | None], bool]:
         """Return when each job's photo came, None where it is gone; and whether all are there."""
         names, start = self.settings.names, first_id(moment)
-        found: dict[str, datetime | None] = {}
-        whole = True
-        for bucket, prefix in ((names.out_bucket, RESULT_PREFIX), (names.in_bucket, UPLOAD_PREFIX)):
-            listing = self.objects.listing(bucket, prefix, after=prefix + start)
-            keys = list(islice(listing, _MOST_KEYS))
-            whole = whole and len(keys) < _MOST_KEYS
-            uploaded = prefix == UPLOAD_PREFIX
-            for each in keys:
-                job_id = each.key.removeprefix(prefix).removesuffix(".json")
-                if uploaded or job_id not in found:
-                    found[job_id] = each.last_modified if uploaded else None
+
+        def listed(bucket: str, prefix: str) -> list[ListedObject]:
+            return list(
+                islice(self.objects.listing(bucket, prefix, after=prefix + start), _MOST_KEYS)
+            )
+
+        answered = pool.submit(listed, names.out_bucket, RESULT_PREFIX)
+        uploaded = listed(names.in_bucket, UPLOAD_PREFIX)
+        found: dict[str, datetime | None] = {
+            each.key.removeprefix(RESULT_PREFIX).removesuffix(".json"): None
+            for each in answered.result()
+        }
+        found |= {each.key.removeprefix(UPLOAD_PREFIX): each.last_modified for each in uploaded}
+        whole = max(len(answered.result()), len(uploaded)) < _MOST_KEYS
         return {job_id: found[job_id] for job_id in self._of(tenant, found)}, whole
 
     def _of(self, tenant: str, job_ids: dict[str, datetime | None]) -> Iterator[str]:
