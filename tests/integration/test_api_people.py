@@ -9,31 +9,22 @@ from typing import Any
 
 import pytest
 
-from chalice_app import dependencies
 from faces.contracts.errors import ErrorCode
 from faces.contracts.ids import new_id
 from faces.contracts.names import upload_key
 from faces.contracts.results import PoorReason
-from faces.gallery.audit import AuditLog
 from faces.gallery.database import KeptConnection
-from faces.gallery.gallery import Gallery
-from faces.gallery.keys import KeyStore
 from faces.gallery.vectors import UnmatchedFace
+from tests.fixtures.api import api_on
 from tests.fixtures.gallery import HERE, MODEL, QUALITY, unmatched, vector
 from tests.unit.chalice_app.fakes import KEY, FakeContext
 from tests.unit.chalice_app.gateway import Answer, call
 
 
 @pytest.fixture
-def context(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeContext]:
-    made = FakeContext()
-    connections = KeptConnection(database_url)
-    made.gallery = Gallery(connections, made.clock)
-    made.keys = KeyStore(connections, made.clock)
-    made.audit = AuditLog(connections)
-    monkeypatch.setattr(dependencies, "context", lambda: made)
-    yield made
-    connections.close()
+def context(database_url: str) -> Iterator[FakeContext]:
+    with api_on(database_url) as made:
+        yield made
 
 
 def unknown(context: FakeContext, seed: int, near: int | None = None, **changed: Any) -> str:

@@ -14,19 +14,14 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import CHECKS, load_all_checks
 
-from chalice_app import dependencies
 from faces.contracts.jobs import JobRequest
 from faces.contracts.names import UPLOAD_PREFIX
 from faces.contracts.results import JobResult
-from faces.gallery.audit import AuditLog
-from faces.gallery.database import KeptConnection
-from faces.gallery.gallery import Gallery
-from faces.gallery.keys import KeyStore
-from faces.gallery.transfer import Transfer
-from tests.unit.chalice_app.fakes import KEY, FakeContext, make_settings
+from tests.fixtures.api import api_on
+from tests.unit.chalice_app.fakes import KEY, FakeContext
 from tests.unit.chalice_app.gateway import call
 
-EXAMPLES = 15
+EXAMPLES = 10
 CONFORMS = [
     "not_a_server_error",
     "status_code_conformance",
@@ -87,20 +82,15 @@ def work(context: FakeContext) -> None:
 
 
 @pytest.fixture
-def url(shared_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    context = FakeContext(settings=make_settings(FACES_SEED_SCOPE="default/default"))
-    connections = KeptConnection(shared_database_url)
-    context.gallery = Gallery(connections, context.clock)
-    context.keys = KeyStore(connections, context.clock)
-    context.audit = AuditLog(connections)
-    context.transfer = Transfer(connections, context.clock)
-    monkeypatch.setattr(dependencies, "context", lambda: context)
-    context.cache.while_waiting = lambda _seconds: work(context)
-    with http.server.HTTPServer(("127.0.0.1", 0), Gateway) as server:
+def url(shared_database_url: str) -> Iterator[str]:
+    with (
+        api_on(shared_database_url, FACES_SEED_SCOPE="default/default") as context,
+        http.server.HTTPServer(("127.0.0.1", 0), Gateway) as server,
+    ):
+        context.cache.while_waiting = lambda _seconds: work(context)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-    connections.close()
 
 
 # Asks AWS how the stack stands; there is none here.

@@ -18,12 +18,9 @@ from faces.contracts.jobs import JobRequest
 from faces.contracts.keys import Scope
 from faces.contracts.names import upload_key
 from faces.contracts.results import JobResult
-from faces.gallery.audit import AuditLog
 from faces.gallery.database import KeptConnection
-from faces.gallery.gallery import Gallery
-from faces.gallery.keys import KeyStore
-from faces.gallery.transfer import Transfer
 from faces.gallery.vectors import UnmatchedFace
+from tests.fixtures.api import api_on
 from tests.fixtures.gallery import unmatched, vector
 from tests.unit.chalice_app.fakes import FakeContext, photo, received
 from tests.unit.chalice_app.gateway import Answer, call
@@ -67,14 +64,10 @@ class Theirs:
 class World:
     """The API on a real database, with one tenant's things and another tenant's key."""
 
-    def __init__(self, url: str) -> None:
-        self.context = FakeContext()
+    def __init__(self, context: FakeContext, url: str) -> None:
+        self.context = context
+        self.gallery = context.gallery
         self.connections = KeptConnection(url)
-        clock = self.context.clock
-        self.context.gallery = self.gallery = Gallery(self.connections, clock)
-        self.context.keys = KeyStore(self.connections, clock)
-        self.context.audit = AuditLog(self.connections)
-        self.context.transfer = Transfer(self.connections, clock)
 
     def fill(self) -> None:
         """Make two new tenants, one of whom has something."""
@@ -181,12 +174,11 @@ class World:
 @pytest.fixture(scope="module")
 def shared(shared_database_url: str) -> Iterator[World]:
     """One world for all tests that leave it as it is, as they check themselves."""
-    made = World(shared_database_url)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(dependencies, "context", lambda: made.context)
+    with api_on(shared_database_url) as context:
+        made = World(context, shared_database_url)
         made.fill()
-    yield made
-    made.connections.close()
+        yield made
+        made.connections.close()
 
 
 @pytest.fixture
@@ -197,13 +189,13 @@ def untouched(shared: World, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 @pytest.fixture
-def world(shared_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(shared_database_url: str) -> Iterator[World]:
     """A world for one test, to do with as it likes."""
-    made = World(shared_database_url)
-    monkeypatch.setattr(dependencies, "context", lambda: made.context)
-    made.fill()
-    yield made
-    made.connections.close()
+    with api_on(shared_database_url) as context:
+        made = World(context, shared_database_url)
+        made.fill()
+        yield made
+        made.connections.close()
 
 
 UNKNOWN_PERSON, UNKNOWN_FACE = ErrorCode.UNKNOWN_PERSON, ErrorCode.UNKNOWN_FACE
@@ -249,7 +241,7 @@ REACHES: dict[str, tuple[Reach, ErrorCode | None]] = {
     "redrive_dead_letter": (lambda t: ({}, None), ErrorCode.UNKNOWN_JOB),
     "get_webhook_key": (lambda t: ({}, None), None),
 }
-# Tells of the stack as a whole: queues and machines, whose work is nobody's in particular.
+# Tells of the stack as a whole, and only to its own key.
 STACK_WIDE = {"get_operations"}
 KEYED = {
     operation.name: operation

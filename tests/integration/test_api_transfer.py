@@ -6,11 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chalice_app import dependencies
-from faces.gallery.database import KeptConnection
-from faces.gallery.gallery import Gallery
 from faces.gallery.records import NewPerson
-from faces.gallery.transfer import Transfer
+from tests.fixtures.api import api_on
 from tests.fixtures.gallery import HERE, MODEL, enroll, vector
 from tests.unit.chalice_app.fakes import FakeContext
 from tests.unit.chalice_app.gateway import call
@@ -19,14 +16,9 @@ EXPORT, IMPORT = "/v1/collections/{}/export", "/v1/collections/{}/import"
 
 
 @pytest.fixture
-def context(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeContext]:
-    made = FakeContext()
-    connections = KeptConnection(database_url)
-    made.gallery = Gallery(connections, made.clock)
-    made.transfer = Transfer(connections, made.clock)
-    monkeypatch.setattr(dependencies, "context", lambda: made)
-    yield made
-    connections.close()
+def context(database_url: str) -> Iterator[FakeContext]:
+    with api_on(database_url) as made:
+        yield made
 
 
 @pytest.fixture

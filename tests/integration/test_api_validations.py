@@ -18,22 +18,17 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from chalice_app import dependencies
 from chalice_app.api import OPERATIONS
 from chalice_app.forms import MAX_PARTS, MULTIPART
 from chalice_app.registry import Operation
 from faces.contracts import collections, jobs, people
 from faces.contracts.errors import InvalidInput
 from faces.contracts.ids import new_id
-from faces.gallery.audit import AuditLog
-from faces.gallery.database import KeptConnection
-from faces.gallery.gallery import Gallery
-from faces.gallery.keys import KeyStore
 from faces.gallery.records import NewPerson
-from faces.gallery.transfer import Transfer
 from tests.fixtures import broken
+from tests.fixtures.api import api_on
 from tests.fixtures.gallery import enroll, vector
-from tests.unit.chalice_app.fakes import FakeContext, make_settings
+from tests.unit.chalice_app.fakes import FakeContext
 from tests.unit.chalice_app.gateway import Answer, call
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,16 +69,9 @@ QUERIES = {each.name: each for each in OPERATIONS if each.query is not None}
 
 
 @pytest.fixture
-def context(shared_database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeContext]:
-    made = FakeContext(settings=make_settings(FACES_SEED_SCOPE="default/default"))
-    connections = KeptConnection(shared_database_url)
-    made.gallery = Gallery(connections, made.clock)
-    made.keys = KeyStore(connections, made.clock)
-    made.audit = AuditLog(connections)
-    made.transfer = Transfer(connections, made.clock)
-    monkeypatch.setattr(dependencies, "context", lambda: made)
-    yield made
-    connections.close()
+def context(shared_database_url: str) -> Iterator[FakeContext]:
+    with api_on(shared_database_url, FACES_SEED_SCOPE="default/default") as made:
+        yield made
 
 
 def refused(answer: Answer, field: str) -> str:
