@@ -9,7 +9,13 @@ import torch
 from torch import nn
 
 
-class PNet(nn.Module):
+class _Wrapped(nn.Module):
+    def __init__(self, net: Any) -> None:
+        super().__init__()
+        self.net: Any = net
+
+
+class PNet(_Wrapped):
     """P-Net from (n, height, width, 3) to (n, rows, columns, 2 logits + 4 offsets).
 
     A second input, (1, 1, height - 2, width - 2), may bound what the pooling sees: -inf
@@ -18,8 +24,7 @@ class PNet(nn.Module):
     """
 
     def __init__(self, net: Any) -> None:
-        super().__init__()
-        self.net: Any = net
+        super().__init__(net)
         self.heads = nn.Conv2d(32, 6, kernel_size=1)
         self.heads.weight = nn.Parameter(torch.cat([net.conv4_1.weight, net.conv4_2.weight]))
         self.heads.bias = nn.Parameter(torch.cat([net.conv4_1.bias, net.conv4_2.bias]))
@@ -42,12 +47,8 @@ class PNet(nn.Module):
         return self.heads(y).permute(0, 2, 3, 1)  # type: ignore[no-any-return]
 
 
-class RNet(nn.Module):
+class RNet(_Wrapped):
     """R-Net from (n, 24, 24, 3) to (n, 2 logits + 4 offsets)."""
-
-    def __init__(self, net: Any) -> None:
-        super().__init__()
-        self.net: Any = net
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         net = self.net
@@ -58,12 +59,8 @@ class RNet(nn.Module):
         return torch.cat([net.dense5_1(y), net.dense5_2(y)], dim=1)
 
 
-class ONet(nn.Module):
+class ONet(_Wrapped):
     """O-Net from (n, 48, 48, 3) to (n, 2 logits + 4 offsets + 10 points)."""
-
-    def __init__(self, net: Any) -> None:
-        super().__init__()
-        self.net: Any = net
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         net = self.net
@@ -75,15 +72,14 @@ class ONet(nn.Module):
         return torch.cat([net.dense6_1(y), net.dense6_2(y), net.dense6_3(y)], dim=1)
 
 
-class FaceNet(nn.Module):
+class FaceNet(_Wrapped):
     """InceptionResnetV1 from (n, 160, 160, 3) uint8 to (n, 512) of any length.
 
     The vectors are brought to unit length outside, in float32: bfloat16 has three digits.
     """
 
     def __init__(self, net: Any, dtype: torch.dtype = torch.float32) -> None:
-        super().__init__()
-        self.net: Any = net
+        super().__init__(net)
         self.net.logits, self.net.classify = nn.Identity(), True
         self._dtype = dtype
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from faces.contracts.errors import ErrorCode
@@ -23,6 +24,8 @@ from tests.fixtures.worker_stack import WorkerStack
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 90.0
+MOST_BYTES = 450e6
+"""Fifteen workers fit on one computer."""
 
 pytestmark = pytest.mark.weights
 
@@ -157,6 +160,8 @@ def test_from_unknown_to_recognised(
     error = worker_stack.result(wrong_type).error
     assert error is not None
     assert error.code is ErrorCode.WRONG_CONTENT_TYPE
+
+    assert psutil.Process(worker.process.pid).memory_info().rss < MOST_BYTES
 
     # Idle, it ends itself; nothing waits and every job was announced once.
     assert worker.process.wait(60) == 0
