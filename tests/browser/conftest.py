@@ -1,5 +1,6 @@
 """A headless Chromium, and pages whose errors fail the test."""
 
+import json
 import os
 import re
 import shutil
@@ -9,7 +10,14 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Error, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Error,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from faces.contracts.ids import new_id
 from local_stack.settings import ROOT
@@ -17,13 +25,13 @@ from tests.browser.pretended import (
     AT,
     BASE,
     BUCKET,
+    KEY,
     Asked,
     Pretended,
     answers,
     face,
     moment,
     result,
-    sign_in,
 )
 
 FLAGS = [
@@ -141,6 +149,7 @@ def service() -> Pretended:
 
 @pytest.fixture
 def entrance(service: Pretended, new_page: Open) -> Page:
+    """The page as a stranger sees it."""
     page = new_page()
     service.serve(page)
     page.goto(f"{BASE}/")
@@ -148,6 +157,17 @@ def entrance(service: Pretended, new_page: Open) -> Page:
 
 
 @pytest.fixture
-def page(entrance: Page) -> Page:
-    sign_in(entrance)
-    return entrance
+def page(service: Pretended, new_page: Open) -> Page:
+    """The page in a tab where somebody has signed in before."""
+    page = new_page()
+    service.serve(page)
+    # A tab's name outlives the page, so who signs out stays so.
+    page.add_init_script(
+        f"""if (window.name !== "used") {{
+            window.name = "used";
+            sessionStorage.setItem("faces-key", {json.dumps(KEY)});
+        }}"""
+    )
+    page.goto(f"{BASE}/")
+    expect(page.get_by_role("heading", name="Who is in the photo?")).to_be_visible()
+    return page

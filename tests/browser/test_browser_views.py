@@ -134,6 +134,7 @@ def test_the_colours_can_be_chosen_and_are_kept(page: Page) -> None:
 
     light = background()
     page.get_by_role("button", name="Dark colours").click()
+    expect(page.get_by_role("button", name="Light colours")).to_be_visible()
     dark = background()
     assert dark != light
     page.reload()
