@@ -13,8 +13,8 @@ from gpu_worker.pipeline import Breakers, stages
 from gpu_worker.profiles import DEFAULT
 from gpu_worker.sizes import Sizes
 from tests.fixtures.photos import encoded
+from tests.fixtures.worker_bench import Bench, noise
 from tests.fixtures.worker_fakes import detection, unit
-from tests.unit.gpu_worker.test_worker_jobs import Bench, noise
 
 KINDS = {
     JobKind.DETECT: {},
