@@ -257,9 +257,9 @@ class Directory:
             return photos.pending(connection, limit)
 
     def photos_deleted(self, jobs: Sequence[str]) -> None:
-        """Note that the photos of these jobs are gone."""
-        with self._connections() as connection:
-            photos.done(connection, jobs)
+        """Note that the photos of these jobs are gone, in the audit log too."""
+        with self._transaction() as connection:
+            photos.done(connection, jobs, self._clock())
 
     def _deleted(
         self,
@@ -273,7 +273,9 @@ class Directory:
     ) -> None:
         """Record a deletion, and have the photos deleted also when S3 is away now."""
         now = self._clock()
-        photos.request(connection, deleted.jobs, now)
+        photos.request(
+            connection, deleted.jobs, now, tenant=tenant, collection=collection, actor=actor
+        )
         counts = {
             "people": deleted.people,
             "faces": deleted.faces,

@@ -3,15 +3,24 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from faces.gallery import audit
 from faces.gallery.database import Connection
 
 
-def request(connection: Connection, jobs: Sequence[str], now: datetime) -> None:
+def request(
+    connection: Connection,
+    jobs: Sequence[str],
+    now: datetime,
+    *,
+    tenant: str,
+    collection: str,
+    actor: str,
+) -> None:
     """Have the photos of these jobs deleted; runs in the transaction of the deletion."""
     connection.execute(
-        "INSERT INTO photo_deletions (job_id, requested_at) "
-        "SELECT unnest(%s::uuid[]), %s ON CONFLICT DO NOTHING",
-        [list(jobs), now],
+        "INSERT INTO photo_deletions (job_id, requested_at, tenant, collection, key_id) "
+        "SELECT unnest(%s::uuid[]), %s, %s, %s, %s ON CONFLICT DO NOTHING",
+        [list(jobs), now, tenant, collection, actor],
     )
 
 
@@ -23,6 +32,22 @@ def pending(connection: Connection, limit: int) -> list[str]:
     return [str(job_id) for (job_id,) in rows]
 
 
-def done(connection: Connection, jobs: Sequence[str]) -> None:
-    """Forget requests that were carried out."""
-    connection.execute("DELETE FROM photo_deletions WHERE job_id = ANY(%s::uuid[])", [list(jobs)])
+def done(connection: Connection, jobs: Sequence[str], now: datetime) -> None:
+    """Forget requests that were carried out, and record that they were; in a transaction.
+
+    The entry stands under the key that asked for the deletion, though the sweep did it.
+    """
+    rows = connection.execute(
+        """
+        WITH gone AS (
+            DELETE FROM photo_deletions WHERE job_id = ANY(%s::uuid[])
+            RETURNING tenant, collection, key_id
+        )
+        SELECT tenant, key_id, collection, count(*) FROM gone
+        WHERE tenant IS NOT NULL GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        """,
+        [list(jobs)],
+    ).fetchall()
+    for tenant, key_id, collection, photos in rows:
+        entry = audit.Entry(tenant, key_id, "photo.delete", collection, counts={"photos": photos})
+        audit.record(connection, entry, now)

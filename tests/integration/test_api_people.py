@@ -115,6 +115,8 @@ def test_a_deleted_person_goes_with_faces_vectors_and_photos(context: FakeContex
     assert context.gallery.photos_to_delete(10) == []
     refused(call("POST", "/v1/people", {"req_id": again, "name": "A"}), ErrorCode.UNKNOWN_REQ_ID)
     assert call("POST", "/v1/people", {"req_id": other, "name": "B"}).status == 201
+    gone = call("GET", "/v1/audit?action=photo.delete").json["entries"]
+    assert [(each["key_id"], each["counts"]) for each in gone] == [("root", {"photos": 1})]
     entry = call("GET", "/v1/audit?action=person.delete").json["entries"][0]
     assert (entry["key_id"], entry["target"]) == ("root", ann["person_id"])
     assert entry["counts"] == {"people": 1, "faces": 1, "unmatched_faces": 1, "photos": 1}
@@ -145,6 +147,7 @@ def test_photos_are_left_to_the_sweep_while_s3_is_away(context: FakeContext) -> 
     context.objects.away = True
     assert call("DELETE", f"/v1/people/{ann['person_id']}").status == 200
     assert context.gallery.photos_to_delete(10) == [job_id]
+    assert call("GET", "/v1/audit?action=photo.delete").json["entries"] == []
     context.objects.away = False
     assert context.objects.keys(context.settings.names.in_bucket) == [upload_key(job_id)]
 
