@@ -104,7 +104,7 @@ export function operationsView() {
     // Each is shown as soon as it comes: the stack is seen by way of three services.
     const [one, other] = await Promise.all([
       forbidden ? null : api("GET", "/v1/operations", { query: { minutes: asksHistory ? 30 : 0 } }).then((found) => takeStack(found, asksHistory)).catch(wrong),
-      api("GET", "/v1/jobs", { query: { limit: 100 } }).then(({ jobs }) => takeJobs(jobs)).catch(wrong),
+      api("GET", "/v1/jobs", { query: { limit: seen.size ? 40 : 100 } }).then(({ jobs }) => takeJobs(jobs)).catch(wrong),
     ]);
     forbidden ||= one?.status === 403;
     problem.hidden = !forbidden && !one && !other;
