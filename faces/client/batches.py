@@ -1,6 +1,6 @@
 """Batches: many photos, opened with one call and answered as they are ready."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 
 from faces.client import calls
 from faces.client.answers import Answer
@@ -15,7 +15,7 @@ from faces.contracts.jobs import DEFAULT_COLLECTION, JobKind, JobParams
 class BatchOperations(JobOperations):
     """What a client does with many photos."""
 
-    async def stream(
+    def stream(
         self,
         photos: Iterable[Source],
         kind: JobKind = JobKind.IDENTIFY,
@@ -25,7 +25,7 @@ class BatchOperations(JobOperations):
         callback_url: str | None = None,
         pace: Pace | None = None,
         opened: Opened | None = None,
-    ) -> AsyncIterator[Answer]:
+    ) -> AsyncGenerator[Answer, None]:
         """Ask the same about any number of photos; yield each answer as soon as it is there.
 
         What goes wrong with one photo is in its answer, and does not end the stream.
@@ -55,8 +55,7 @@ class BatchOperations(JobOperations):
         streaming = Streaming(
             self._connection, photos, question, pace or Pace(), opened or (lambda *_: None)
         )
-        async for answer in streaming.answers():
-            yield answer
+        return streaming.answers()
 
     async def send_batch(
         self,

@@ -6,7 +6,6 @@ blocks instead, so that `run` brings a coroutine to its end in one go, without a
 """
 
 import asyncio
-import contextlib
 import queue
 import random
 import time
@@ -208,11 +207,10 @@ class _LoopTasks:
         return self
 
     async def __aexit__(self, *_error: object) -> None:
-        for task in self._running:
+        left = list(self._running)
+        for task in left:
             task.cancel()
-        for task in list(self._running):
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*left, return_exceptions=True)
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         async def work() -> None:
@@ -222,9 +220,13 @@ class _LoopTasks:
                 except Exception as error:  # noqa: BLE001 - raised where it is asked for
                     self._ended.put_nowait(Done(error=error))
 
+        def ended(task: asyncio.Task[None]) -> None:
+            coroutine.close()  # one that was cancelled before it began
+            self._running.discard(task)
+
         task = asyncio.create_task(work())
         self._running.add(task)
-        task.add_done_callback(self._running.discard)
+        task.add_done_callback(ended)
 
     async def next(self) -> Done[Any]:
         return await self._ended.get()

@@ -10,7 +10,7 @@ outcome, and `answers` does it.
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
@@ -92,7 +92,7 @@ class Streaming:
         self._reads: deque[tuple[_Batch, str, Source]] = deque()
         self._answers: deque[Answer] = deque()
 
-    async def answers(self) -> AsyncIterator[Answer]:
+    async def answers(self) -> AsyncGenerator[Answer, None]:
         """Yield what became of each photo, in the order in which they end."""
         # Beside the requests, a task of each batch waits until it may ask.
         waiting = 1 + self._pace.in_flight // self._pace.batch_size
