@@ -5,15 +5,24 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chalice_app import batch, notify
 from faces import tracing
 from faces.contracts.ids import new_job_id
+from faces.contracts.jobs import JobDone, JobKind, JobMessage, JobRequest
+from faces.contracts.names import StackNames, upload_key
+from faces.contracts.results import JobResult
+from gpu_worker.protocol import Task
+from gpu_worker.queue import Received
+from gpu_worker.stages.announce import Announce
+from tests.fixtures.worker_fakes import FakeQueue
+from tests.unit.chalice_app.fakes import FakeQueues
 
 JOB = new_job_id(b"secret", "default", datetime(2026, 11, 21, 12, tzinfo=UTC))
 
@@ -92,3 +101,42 @@ def test_the_command_says_where_to_look() -> None:
     )
     assert wrong.returncode != 0
     assert "not a job id" in wrong.stderr
+
+
+def test_worker_and_notify_report_under_the_jobs_trace(
+    daemon: socket.socket, monkeypatch: Any
+) -> None:
+    monkeypatch.setenv(tracing.DAEMON_VARIABLE, address(daemon))
+    moment = datetime(2026, 11, 21, 12, 0, 9, tzinfo=UTC)
+    task = Task(Received("m", "r", "", 1), JobMessage(job_id=JOB, key=upload_key(JOB), size=1))
+    task.result = JobResult(
+        job_id=JOB,
+        kind="detect",
+        tenant="default",
+        collection="default",
+        state="succeeded",
+        timings_ms={"fetch": 250.0, "detect": 500.0},
+        worker_id="i-1",
+        code_version="1",
+        submitted_at=moment,
+        finished_at=moment,
+    )
+
+    class Taken:
+        def announce(self, done: Sequence[JobDone]) -> list[bool]:
+            self.done = done
+            return [True] * len(done)
+
+    task.request = JobRequest(kind=JobKind.DETECT)
+    taken = Taken()
+    Announce(taken, FakeQueue(), lambda _: None)([task])
+    worker = received(daemon)
+    message = batch.Received("m", "r", taken.done[0].model_dump_json(), 1, {})
+    notify.handle(message, FakeQueues(), StackNames("faces-x"))
+    notified = received(daemon)
+    assert worker["trace_id"] == notified["trace_id"] == tracing.trace_id(JOB)
+    assert worker["parent_id"] == notified["parent_id"]
+    assert worker["annotations"]["worker_id"] == "i-1"
+    assert [each["name"] for each in worker["subsegments"]] == ["fetch", "detect"]
+    assert worker["end_time"] == moment.timestamp()
+    assert (worker["name"], notified["name"]) == ("ElasticFaces-worker", "ElasticFaces-notify")
