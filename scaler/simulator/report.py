@@ -11,7 +11,7 @@ from rich.table import Table
 from scaler.simulator.costs import TITLES, Row, row
 from scaler.simulator.run import Result
 from scaler.simulator.seeds import Comparison
-from scaler.simulator.traces import Trace
+from scaler.simulator.traces import TRACES, Trace
 
 _HEADINGS = (
     "rule",
@@ -80,15 +80,20 @@ def update_markdown(path: Path, results: Mapping[str, Sequence[Result]]) -> None
 
 
 def update_seeds(path: Path, found: Sequence[Comparison]) -> None:
-    """Put the table over many seeds between its marks in a Markdown file.
+    """Put these traces' rows into the table over many seeds in a Markdown file.
+
+    Rows of other traces stay, so that long traces can be done one by one.
 
     Raises
     ------
     ValueError
         The file has no place for it.
     """
-    table = _markdown(_OVER_SEEDS, [_over_seeds(each) for each in found])
-    path.write_text(_replaced(path.read_text(), "seeds", table))
+    text = path.read_text()
+    rows = {cells[0]: cells for cells in _rows(text, "seeds")}
+    rows.update({each.trace: _over_seeds(each) for each in found})
+    table = _markdown(_OVER_SEEDS, [rows[name] for name in TRACES if name in rows])
+    path.write_text(_replaced(text, "seeds", table))
 
 
 def seeds_table(found: Sequence[Comparison]) -> Table:
@@ -99,6 +104,13 @@ def seeds_table(found: Sequence[Comparison]) -> Table:
     for each in found:
         made.add_row(*_over_seeds(each))
     return made
+
+
+def _rows(text: str, name: str) -> list[list[str]]:
+    """Return the cells of each row of the table at a mark."""
+    table = text.partition(_START.format(name))[2].partition(_END)[0]
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
 def _replaced(text: str, name: str, table: str) -> str:

@@ -414,6 +414,45 @@ def test_the_flow_keeps_the_load_and_is_soon_through_with_a_burst(
     assert flow_rule(seen).number == wanted
 
 
+@pytest.mark.parametrize(
+    ("grown", "looked", "wanted"), [(45, 15, 8), (30, 15, 2), (45, 45, 2)], ids=str
+)
+def test_a_surge_is_answered_before_its_queue_has_built_up(
+    grown: int, looked: int, wanted: int
+) -> None:
+    """One message a second each and one worker's load: chance explains up to 3.5 workers' arrivals.
+
+    45 more in 15 s are 3 workers' and the busy one: 4 + 48 / 12 = 8. 30 more are chance: 1 +
+    33 / 120 + (33 - 20) / 20 = 1.9. So are 45 where nobody looked for 45 s: 1 + 0.4 + 1.4.
+    """
+    config = replace(LATENCY, rule=Rule.FLOW)
+    samples = ((NOW - looked, 4), (NOW, grown + 4))
+    state = ControllerState(load=1.0, level=grown, samples=samples)
+    backlog = Backlog(grown + 3, 1)
+    seen = Situation(backlog, Fleet(instances(1)), 0, state, None, config, NOW)
+    assert flow_rule(seen).number == wanted
+
+
+@pytest.mark.parametrize(("visible", "wanted"), [(121, 10), (60, 5), (24, 2), (0, 1)])
+def test_at_the_end_of_a_burst_nobody_stays_for_what_others_do_in_time(
+    visible: int, wanted: int
+) -> None:
+    """Ten workers, one message a second each, 12 s for what waits; no load that lasts."""
+    config = replace(LATENCY, rule=Rule.FLOW)
+    state = ControllerState(load=0.0, level=visible + 10)
+    fleet = Fleet(ready=instances(10))
+    want = flow_rule(Situation(Backlog(visible, 10), fleet, 0, state, None, config, NOW))
+    assert (want.number, want.lasting) == (wanted, 1)
+
+
+def test_a_burst_that_passed_is_not_held_by_the_scale_in_window() -> None:
+    config = replace(PLAIN, rule=Rule.FLOW, scale_in=ScaleIn.SURPLUS, initial_throughput=1.0)
+    fleet = Fleet(ready=instances(10))
+    first = step(200, 10, fleet, config)
+    assert first.desired == 10
+    assert step(0, 10, fleet, config, replace(first.state, level=10)).drain != ()
+
+
 def test_a_target_below_the_boot_time_is_said_and_met_as_well_as_can_be() -> None:
     state = ControllerState(level=100, boot_seconds=200)
     decision = step(100, config=LATENCY, state=state)

@@ -39,12 +39,16 @@ def test_many_seeds_are_compared_with_the_plain_rule(capsys: pytest.CaptureFixtu
 
 def test_the_table_over_seeds_goes_between_its_marks(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("before\n<!-- figures: seeds -->\nold\n<!-- end -->\nafter\n")
+    kept = "| flash | 9.0 | 9.0 | 1.000 |  |  | 2 of 2 |  |"
+    old = f"| trace |\n|---|\n| burst | 1 |\n{kept}\n"
+    page.write_text(f"before\n<!-- figures: seeds -->\n{old}<!-- end -->\nafter\n")
     duels = (Duel("burst", 0, 1.0, 2.0, 3.0, 4.0, 0, 1.1), Duel("burst", 1, 3.0, 2.0, 3.0, 4.0, 0))
     update_seeds(page, [Comparison("burst", duels)])
     text = page.read_text()
     assert text.startswith("before\n<!-- figures: seeds -->\n| trace |")
-    assert "| burst | 3.0 | 4.0 | 1.000 | 1.100 | 1.100 | 1 of 2 | 1 |\n<!-- end -->" in text
+    assert (
+        f"| burst | 3.0 | 4.0 | 1.000 | 1.100 | 1.100 | 1 of 2 | 1 |\n{kept}\n<!-- end -->" in text
+    )
     assert text.endswith("after\n")
     page.write_text("no marks")
     with pytest.raises(ValueError, match="seeds"):
