@@ -66,3 +66,22 @@ def test_preparing_converts_what_the_weights_hold(
     environ = {"TORCH_HOME": str(tmp_path), "WORKER_CACHE": str(tmp_path / "cache")}
     assert command.main(["--prepare"], environ) == 3
     assert str(weights) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"WORKER_THREADS": "1"}, "1"),
+        ({"WORKER_THREADS": "0"}, None),
+        ({}, None),
+        ({"WORKER_THREADS": "1", "OPENBLAS_NUM_THREADS": "3"}, "3"),
+    ],
+)
+def test_matrix_products_keep_to_the_threads_of_the_worker(
+    given: dict[str, str], expected: str | None
+) -> None:
+    code = "import os, gpu_worker; print(os.environ.get('OPENBLAS_NUM_THREADS'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=given, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == str(expected)
