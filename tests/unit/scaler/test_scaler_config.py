@@ -1,14 +1,20 @@
 """Settings that change while the scaler runs, and what they mean to decisions."""
 
 import json
+import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from faces.contracts.names import StackNames
 from faces.contracts.scaler_settings import ScalerSettings
+from faces.contracts.scaler_tuning import ScalerTuning
 from faces.contracts.settings import SettingsError
 from scaler.config import LiveSettings, apply_overlay, fleet_config, overlay_name
 from scaler.model import FleetConfig, Market, Pool, Rule, ScaleIn
+from scaler.simulator.ours import flow_config
+from scaler.simulator.traces import make_trace
 
 ENVIRON = {"SCALER_MAX_INSTANCES": "10"}
 
@@ -90,3 +96,22 @@ def test_an_overlay_that_cannot_be_read_changes_nothing() -> None:
 
 def test_the_overlay_is_a_parameter_of_the_stack() -> None:
     assert overlay_name(StackNames("faces-test")) == "/faces-test/scaler"
+
+
+def test_the_profile_that_the_documentation_gives_is_the_one_that_was_simulated() -> None:
+    page = Path(__file__).parents[3] / "docs" / "scaling-simulation.md"
+    lines = re.findall(r"^    (SCALER_\w+)=(.+)$", page.read_text(), re.MULTILINE)
+    trace = make_trace("burst", scale=0.01)
+    simulated = replace(flow_config(trace), pools=FleetConfig().pools)
+    assert fleet_config(ScalerSettings.load(dict(lines))) == simulated
+
+
+@pytest.mark.parametrize("name", sorted(ScalerTuning.__annotations__))
+def test_every_number_of_the_decisions_reaches_them(name: str) -> None:
+    """Each changed alone changes the limits, and one out of its bounds is refused."""
+    field = ScalerTuning.model_fields[name]
+    assert field.alias is not None
+    other = float(field.default) * 0.9 if name != "spike_floor" else 40
+    assert fleet_config(ScalerSettings.load({field.alias: f"{other:g}"})) != FleetConfig()
+    with pytest.raises(SettingsError, match=field.alias):
+        apply_overlay({}, json.dumps({field.alias: -1}))
