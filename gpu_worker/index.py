@@ -15,15 +15,11 @@ from gpu_worker.backends.base import EMBEDDING_SIZE, FloatArray
 from gpu_worker.nearest import HostRows, NearestRows
 
 _FIRST_CAPACITY = 64
-MANY = 1_000_000
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A person, the cosine to the mean of their faces, the nearest of these, and how many.
-
-    Where `faces` is not known it is `MANY`: then no stranger is let in too easily.
-    """
+    """A person, the cosine to the mean of their faces, the nearest of these, and how many."""
 
     person_id: str
     face_id: str

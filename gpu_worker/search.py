@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
-from faces.contracts.results import Candidate
+from faces.gallery.approximate import NearPerson
 from gpu_worker.backends.base import FloatArray
-from gpu_worker.index import MANY, GalleryIndex, Hit
+from gpu_worker.index import GalleryIndex, Hit
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class RemoteSearch(Protocol):
 
     def search(
         self, tenant: str, collection: str, probes: FloatArray, count: int
-    ) -> Sequence[Sequence[Candidate]]: ...
+    ) -> Sequence[Sequence[NearPerson]]: ...
 
 
 class LimitedSearch:
@@ -94,7 +94,7 @@ class LimitedSearch:
         found = self._remote.search(tenant, collection, probes, count)
         self._remote_names = {face.person_id: face.name for faces in found for face in faces}
         return [
-            [Hit(face.person_id, face.face_id, face.similarity, MANY) for face in faces]
+            [Hit(face.person_id, face.face_id, face.similarity, face.faces) for face in faces]
             for faces in found
         ]
 

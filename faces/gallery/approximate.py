@@ -49,15 +49,27 @@ _NEAREST = """
         SELECT DISTINCT ON (number, person_id) * FROM near
         ORDER BY number, person_id, distance, face_id
     )
-    SELECT number, best.person_id, people.name, 1 - (mean.embedding <=> probe), face_id, faces
+    SELECT number, best.person_id, people.name, 1 - (mean.embedding <=> probe), face_id, faces,
+           mean.owned
     FROM best
     JOIN people USING (person_id),
     LATERAL (
-        SELECT avg(embedding) AS embedding FROM faces
+        SELECT avg(embedding) AS embedding, count(*) AS owned FROM faces
         WHERE faces.person_id = best.person_id AND model_tag = %(model_tag)s
     ) AS mean
     ORDER BY number, mean.embedding <=> probe, best.person_id
 """
+
+
+class NearPerson(Candidate):
+    """Somebody who is like a probe.
+
+    Attributes
+    ----------
+    faces : of the person, whose mean the probe was compared with.
+    """
+
+    faces: int = 1
 
 
 class DatabaseSearch:
@@ -105,7 +117,7 @@ class DatabaseSearch:
 
     def search(
         self, tenant: str, collection: str, probes: Embeddings, count: int
-    ) -> list[list[Candidate]]:
+    ) -> list[list[NearPerson]]:
         """Return the `count` most similar people of each probe, best first.
 
         A person is as similar as the mean of their faces; `face_id` is the nearest of them. An
@@ -133,7 +145,7 @@ class DatabaseSearch:
 
     def _widening(
         self, connection: Connection, collection_id: int, probes: Embeddings, count: int
-    ) -> list[list[Candidate]]:
+    ) -> list[list[NearPerson]]:
         """Look at more faces until they belong to enough people."""
         limit = _FACES_A_PERSON * count
         while True:
@@ -144,7 +156,7 @@ class DatabaseSearch:
 
     def _nearest(
         self, connection: Connection, collection_id: int, probes: Embeddings, limit: int
-    ) -> tuple[list[list[Candidate]], bool]:
+    ) -> tuple[list[list[NearPerson]], bool]:
         """Return the people of the `limit` nearest faces, and whether there are no more."""
         with connection.transaction():
             connection.execute("SET LOCAL hnsw.iterative_scan = strict_order")
@@ -159,16 +171,17 @@ class DatabaseSearch:
                     "limit": limit,
                 },
             ).fetchall()
-        found: list[list[Candidate]] = [[] for _ in probes]
+        found: list[list[NearPerson]] = [[] for _ in probes]
         exhausted = True
-        for number, person_id, name, similarity, face_id, faces in rows:
+        for number, person_id, name, similarity, face_id, faces, owned in rows:
             exhausted = exhausted and faces < limit
             found[number - 1].append(
-                Candidate(
+                NearPerson(
                     person_id=str(person_id),
                     name=name,
                     similarity=similarity,
                     face_id=str(face_id),
+                    faces=owned,
                 )
             )
         return found, exhausted

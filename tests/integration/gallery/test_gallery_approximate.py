@@ -142,6 +142,7 @@ def test_people_are_compared_by_the_mean_of_their_faces(
     for hits, candidates in zip(exact, found, strict=True):
         assert [each.person_id for each in candidates] == [hit.person_id for hit in hits]
         assert [each.face_id for each in candidates] == [hit.face_id for hit in hits]
+        assert [each.faces for each in candidates] == [hit.faces for hit in hits]
         assert [each.similarity for each in candidates] == pytest.approx(
             [hit.similarity for hit in hits], abs=2e-3
         )

@@ -5,6 +5,7 @@ from pydantic import BaseModel, ValidationError
 
 from faces.contracts.collections import CollectionSettings
 from faces.contracts.jobs import JobParams
+from gpu_worker.calibration import Calibration
 from gpu_worker.index import Hit
 from gpu_worker.matching import Decisions, limit
 from tests.fixtures.worker_fakes import CALIBRATION, DECISIONS
@@ -86,3 +87,14 @@ def test_the_job_comes_before_the_collection() -> None:
 def test_a_rate_and_a_threshold_cannot_both_be_given(model: type[BaseModel]) -> None:
     with pytest.raises(ValidationError, match="either false_accept_rate or threshold"):
         model.model_validate({"false_accept_rate": 0.1, "threshold": 0.5})
+
+
+def test_a_person_of_many_faces_must_be_more_similar() -> None:
+    stretched = CALIBRATION.data.model_copy(update={"stretch": (1.0, 1.1)})
+    decisions = Decisions(Calibration(stretched), identify_rate=0.01, verify_rate=1e-6)
+    for faces, threshold in ((1, 0.6), (2, 0.66), (3, 0.66)):
+        match, _ = decisions.identify([Hit("p1", "f1", 0.67, faces)], NAMES, None, 0, faces=1)
+        assert match is not None
+        assert match.threshold == pytest.approx(threshold)
+        assert decisions.verify(0.67, None, faces).threshold == pytest.approx(threshold)
+    assert decisions.identify([Hit("p1", "f1", 0.65, 2)], NAMES, None, 0, faces=1)[0] is None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from faces.contracts.results import Candidate
+from faces.gallery.approximate import NearPerson
 from faces.gallery.vectors import Changes, GalleryFace, Snapshot
 from gpu_worker.backends.base import FloatArray
 from gpu_worker.index import GalleryIndex
@@ -56,9 +56,9 @@ class FakeGallery:
 
     def search(
         self, tenant: str, collection: str, probes: FloatArray, count: int
-    ) -> Sequence[Sequence[Candidate]]:
+    ) -> Sequence[Sequence[NearPerson]]:
         self.asked.append(len(probes))
-        found = Candidate(person_id="p1", name="Person 1", similarity=0.9, face_id="f1")
+        found = NearPerson(person_id="p1", name="Person 1", similarity=0.9, face_id="f1", faces=3)
         return [[found] for _ in probes]
 
 
@@ -98,6 +98,7 @@ def test_beyond_the_limit_nothing_is_loaded_and_the_database_answers() -> None:
     [[first], [second]] = bench.search.search("t", "c", np.stack([unit(1), unit(2)]), 1)
     assert first.person_id == "p1"
     assert second.similarity == pytest.approx(0.9)
+    assert second.faces == 3
     assert bench.search.names == {"p1": "Person 1"}
     assert bench.search.size("t", "c") == LIMIT + 1
     assert (bench.gallery.loads, bench.gallery.asked) == (0, [2])
