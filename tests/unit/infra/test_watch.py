@@ -12,7 +12,7 @@ import pytest
 from faces.contracts.names import METRICS_DIMENSION, METRICS_NAMESPACE
 from gpu_worker.metrics import Metrics
 from gpu_worker.pipeline import Breakers
-from infra import watch
+from infra import panels, watch
 from local_stack.build import ROOT
 from scaler.decide import decide
 from scaler.model import Backlog, Fleet, FleetConfig, Observation
@@ -75,7 +75,7 @@ def emitted() -> Emitted:
 
 
 def wanted() -> Iterator[tuple[str, frozenset[str]]]:
-    for series in watch.all_series():
+    for series in panels.all_series():
         if series.metric:
             yield series.metric, frozenset(series.dimensions)
 
@@ -104,8 +104,8 @@ def test_the_template_names_no_other_metric() -> None:
 
 
 def test_expressions_read_lines_that_are_there() -> None:
-    inputs = [chart.series for charts in watch.DASHBOARDS.values() for chart in charts]
-    inputs += [alarm.series for alarm in watch.ALARMS]
+    inputs = [chart.series for charts in panels.DASHBOARDS.values() for chart in charts]
+    inputs += [alarm.series for alarm in panels.ALARMS]
     for series in inputs:
         ids = [each.id for each in series]
         assert len(set(ids)) == len(ids)
@@ -115,13 +115,13 @@ def test_expressions_read_lines_that_are_there() -> None:
 
 
 def test_an_alarm_with_inputs_answers_by_its_last_line_alone() -> None:
-    for alarm in watch.ALARMS:
+    for alarm in panels.ALARMS:
         assert [each.hidden for each in alarm.series] == [True] * (len(alarm.series) - 1) + [False]
 
 
-@pytest.mark.parametrize("name", watch.DASHBOARDS)
+@pytest.mark.parametrize("name", panels.DASHBOARDS)
 def test_a_dashboard_is_laid_out_without_overlaps(name: str) -> None:
-    body = json.loads(json.dumps(watch.dashboard(watch.DASHBOARDS[name])))
+    body = json.loads(json.dumps(watch.dashboard(panels.DASHBOARDS[name])))
     places = [(each["x"], each["y"]) for each in body["widgets"]]
     assert len(set(places)) == len(places)
     assert all(each["x"] + each["width"] <= 24 for each in body["widgets"])
@@ -130,11 +130,11 @@ def test_a_dashboard_is_laid_out_without_overlaps(name: str) -> None:
 
 def test_each_alarm_has_a_runbook() -> None:
     headings = set(re.findall(r"^## (.+)$", Path(ROOT / "docs/runbooks.md").read_text(), re.M))
-    assert {alarm.runbook for alarm in watch.ALARMS} <= headings
+    assert {alarm.runbook for alarm in panels.ALARMS} <= headings
 
 
 def test_the_alarms_that_were_asked_for_are_there() -> None:
-    assert {alarm.name for alarm in watch.ALARMS} >= {
+    assert {alarm.name for alarm in panels.ALARMS} >= {
         "OldestPhotoTooOld",
         "DeadLetters",
         "BreakerOpen",
