@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from faces.contracts.errors import TransientError
 
@@ -121,8 +122,20 @@ def transient_errors() -> Iterator[None]:
         if _code(error) in _LATER or status >= 500:
             raise TransientError from error
         raise
-    except BotoCoreError as error:
+    # The last two for an answer that was cut off in the middle.
+    except (BotoCoreError, ResponseParserError, ValueError) as error:
         raise TransientError from error
+
+
+def _info(answer: Mapping[str, Any]) -> ObjectInfo:
+    """Return what an answer says of an object.
+
+    A connection that ends in the middle of the head leaves an answer that lacks fields,
+    metadata among them; S3 sends the length after all of those.
+    """
+    if "ContentLength" not in answer or "LastModified" not in answer:
+        raise TransientError("an answer of S3 was cut off")
+    return ObjectInfo(answer["ContentLength"], answer["LastModified"], answer["Metadata"])
 
 
 def _code(error: ClientError) -> str:
@@ -148,7 +161,7 @@ class S3Objects:
                 if _code(error) in _MISSING:
                     return None
                 raise
-        return ObjectInfo(found["ContentLength"], found["LastModified"], found["Metadata"])
+        return _info(found)
 
     def open(self, bucket: str, key: str) -> tuple[ObjectInfo, Stream] | None:
         """Return an object and its bytes; the caller closes the stream."""
@@ -159,8 +172,7 @@ class S3Objects:
                 if _code(error) in _MISSING:
                     return None
                 raise
-        info = ObjectInfo(found["ContentLength"], found["LastModified"], found["Metadata"])
-        return info, found["Body"]
+        return _info(found), found["Body"]
 
     def read(self, bucket: str, key: str) -> bytes | None:
         """Return all bytes of an object, or None where there is none."""

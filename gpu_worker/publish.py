@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from faces.contracts.jobs import JobDone, JobRequest, JobState
 from faces.contracts.names import result_key
 from faces.contracts.results import JobResult
-from gpu_worker.aws import aws_call, error_code
+from gpu_worker.aws import aws_call, error_code, require_whole
 from gpu_worker.queue import MAX_BATCH
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class S3Results:
                 if error_code(error) in {"NoSuchKey", "404"}:
                     return None
                 raise
+            require_whole(answer)
             body = answer["Body"].read()
         try:
             return JobResult.model_validate_json(body)

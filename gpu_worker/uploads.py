@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from botocore.exceptions import ClientError
 
 from faces.contracts.errors import ErrorCode, PhotoError
-from gpu_worker.aws import aws_call, error_code
+from gpu_worker.aws import aws_call, error_code, require_whole
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -67,6 +67,7 @@ class S3Uploads:
                 if error_code(error) in {"NoSuchKey", "404"}:
                     raise PhotoError(ErrorCode.UPLOAD_REJECTED, _GONE) from None
                 raise
+        require_whole(answer)
         body, size = answer["Body"], answer["ContentLength"]
 
         def read() -> bytes:

@@ -64,9 +64,13 @@ class Plan:
         self.met[fault] += 1
         return fault
 
+    def abruptly(self) -> bool:
+        """Return whether a connection breaks; if not, it ends as if all had been said."""
+        return self._random.random() < 0.5
+
     def cut_at(self) -> int:
         """Return after how many bytes of an answer the connection ends."""
-        return self._random.choice((0, 20, 200, 700))
+        return self._random.choice((0, 20, 120, 200, 300, 400, 700))
 
 
 class Proxy:
@@ -204,7 +208,9 @@ class Proxy:
         if fault in (Fault.ANSWER_LOST, Fault.CUT):
             with contextlib.suppress(OSError):
                 await writer.drain()
-            _reset(writer)
+            # What ends in order looks whole to a client that does not count.
+            if self.plan.abruptly():
+                _reset(writer)
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

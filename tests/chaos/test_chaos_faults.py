@@ -116,10 +116,15 @@ def test_a_lost_answer_was_given(proxy: Proxy, service: Service) -> None:
 
 def test_an_answer_that_is_cut_off_is_not_whole(proxy: Proxy, service: Service) -> None:
     proxy.plan = Plan((Fault.CUT,), 1.0)
-    for _ in range(10):
-        with pytest.raises((OSError, http.client.HTTPException)):
-            put(proxy)
-    assert len(service.asked) == 10
+    broken = 0
+    for _ in range(20):
+        try:
+            # Where the head is cut off in order, Python's client takes what there is.
+            assert put(proxy) != (200, BODY)
+        except (OSError, http.client.HTTPException):
+            broken += 1
+    assert len(service.asked) == 20
+    assert broken >= 10
 
 
 def test_a_slow_one_is_late(proxy: Proxy) -> None:
