@@ -147,7 +147,10 @@ def _print_held_out(found: HeldOut, console: Console) -> None:
 
 def _pair_rows(pairs: PairResult, row: Any) -> None:
     name = f"pairs, folds {', '.join(map(str, pairs.folds))}"
-    row(f"{name}: accuracy (mean {pairs.mean:.4f} ± {pairs.standard_error:.4f})", pairs.accuracy)
+    spread = f"mean {pairs.mean:.4f} ± {pairs.standard_error:.4f}"
+    if len(pairs.folds) < 2:
+        spread = "one fold: threshold from itself"
+    row(f"{name}: accuracy ({spread})", pairs.accuracy)
     row(f"{name}: accuracy at the calibrated {pairs.fixed_threshold:.3f}", pairs.fixed)
     for rate, tar in pairs.tar.items():
         if tar is not None:
