@@ -41,7 +41,7 @@ class Limits:
 # Of 1,583 LFW faces LOW calls 0.1 % poor, MEDIUM 3 % and HIGH 30 %; of these photos made
 # small, blurred, dark or pale 69, 87 and 95 %.
 LIMITS = {
-    QualityFilter.LOW: Limits(0.95, 20, 10, 10, 95, 60, 80),
+    QualityFilter.LOW: Limits(0.95, 20, 10, 10, 95, 60, 70),
     QualityFilter.MEDIUM: Limits(0.98, 40, 20, 15, 90, 45, 90),
     QualityFilter.HIGH: Limits(0.99, 80, 35, 20, 85, 30, 95),
 }
