@@ -1,7 +1,5 @@
-"""Invariants 5, 6, 9 and 11: who ends workers, and that nothing stays marked for ever."""
+"""Invariants 5, 6 and 9: who ends workers, and that nothing stays marked for ever."""
 
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -24,6 +22,8 @@ from tests.unit.scaler.sequences import (
     sequences,
     world_of,
 )
+
+pytestmark = pytest.mark.usefixtures("silence")
 
 
 @sequences
@@ -156,11 +156,3 @@ def test_the_tags_that_the_sequences_rely_on_are_written() -> None:
     assert sum(len(each.terminate) for each in drained) == 12
     assert world.existing() == 0
     assert all(enders == ["scaler"] for enders in world.ec2.ended_by.values())
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _silence() -> Iterator[None]:
-    """Thousands of failures are logged here on purpose."""
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)

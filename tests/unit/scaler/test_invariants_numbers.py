@@ -1,7 +1,5 @@
 """Invariants 1 to 4, 7 and 11: how many workers there are, whatever fails."""
 
-import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -26,6 +24,8 @@ from tests.unit.scaler.sequences import (
     sequences,
     world_of,
 )
+
+pytestmark = pytest.mark.usefixtures("silence")
 
 MARKS = {TAG_DRAIN, TAG_DRAINED, TAG_ORPHAN}
 
@@ -202,11 +202,3 @@ def unclaimed(world: World) -> list[str]:
         for instance_id in world.running()
         if not MARKS & world.ec2.machines[instance_id].tags.keys()
     ]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _silence() -> Iterator[None]:
-    """Thousands of failures are logged here on purpose."""
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)

@@ -1,7 +1,5 @@
 """Invariants 8, 10 and 12: capacity errors, the one writer, the breaker."""
 
-import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, cast
 
@@ -28,6 +26,8 @@ from tests.unit.scaler.sequences import (
     sequences,
     world_of,
 )
+
+pytestmark = pytest.mark.usefixtures("silence")
 
 # Seconds to connect and to be answered, once: the client's of the Lambda function.
 LONGEST_CALL = 7.0
@@ -221,11 +221,3 @@ def test_invariant_12_a_boot_timeout_counts_for_the_breaker_an_unseen_launch_doe
     assert record.state.breaker.failures == number
     assert record.state.breaker.state is BreakerState.OPEN
     assert record.state.usage.boot_failures == number
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _silence() -> Iterator[None]:
-    """Thousands of failures are logged here on purpose."""
-    logging.disable(logging.CRITICAL)
-    yield
-    logging.disable(logging.NOTSET)
