@@ -201,6 +201,7 @@ class Rig:
     ----------
     workers : worker processes; one that ends is followed by another.
     lambda_deaths : share of the invocations that die before they delete their messages.
+    receives : after so many a job is given up; as the template says when left out.
     environ : of the workers, beside what they need.
     """
 
@@ -212,6 +213,7 @@ class Rig:
         seed: int = 0,
         workers: int = 2,
         lambda_deaths: float = 0.0,
+        receives: int | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.place = place
@@ -226,6 +228,7 @@ class Rig:
         self._etags: dict[str, str] = {}
         self._wanted = workers
         self._lambda_deaths = lambda_deaths
+        self._receives = receives
         self._environ = dict(environ or {})
         self._fleet: list[subprocess.Popen[bytes]] = []
         self._started = 0
@@ -246,6 +249,8 @@ class Rig:
             )
             for queue in self._queues:
                 self.urls[queue] = self._clean_sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+            if self._receives is not None:
+                self._give_up_after(self._receives)
             lambdas = self._lambdas()
             for function in lambdas:
                 function.start()
@@ -262,6 +267,16 @@ class Rig:
         for process in self._fleet:
             process.kill()
             process.wait()
+
+    def _give_up_after(self, receives: int) -> None:
+        url = self.urls[self.names.req_queue]
+        found = self._clean_sqs.get_queue_attributes(
+            QueueUrl=url, AttributeNames=["RedrivePolicy"]
+        )["Attributes"]
+        policy = {**json.loads(found["RedrivePolicy"]), "maxReceiveCount": receives}
+        self._clean_sqs.set_queue_attributes(
+            QueueUrl=url, Attributes={"RedrivePolicy": json.dumps(policy)}
+        )
 
     # ------------------------------------------------------------ what goes in
 

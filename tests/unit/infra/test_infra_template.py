@@ -84,7 +84,7 @@ def test_a_dead_letter_outlives_the_queue_that_it_came_from() -> None:
         if "RedrivePolicy" in each:
             target = queues[each["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]
             assert target["MessageRetentionPeriod"] > each["MessageRetentionPeriod"]
-    assert queues["ReqQueue"]["RedrivePolicy"]["maxReceiveCount"] == 3
+    assert queues["ReqQueue"]["RedrivePolicy"]["maxReceiveCount"] == 5
 
 
 def test_photos_outlive_the_jobs_that_wait_for_them() -> None:
