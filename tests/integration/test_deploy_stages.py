@@ -166,7 +166,7 @@ def test_everything_bears_the_stacks_tags(stages: dict[str, Stage]) -> None:
             found = functions.list_tags(Resource=each["FunctionArn"])["Tags"]
             assert found["faces:stack"] == "stages-prod"
     gateway = stage.client("apigateway")
-    (api,) = [e["id"] for e in gateway.get_rest_apis()["items"] if e["name"] == "stages-prod"]
+    api = stage.api.split("/")[-2]
     found = gateway.get_tags(resourceArn=f"arn:aws:apigateway:us-east-1::/restapis/{api}")["tags"]
     assert wanted.items() <= found.items()
 
