@@ -114,5 +114,6 @@ class Recent:
             known=sum(face.match is not None for face in result.faces),
             cached=result.cached,
             worker_id=result.worker_id,
-            error=result.error,
+            # In the catalogue's words: a result's own may name somebody of the gallery.
+            error=None if result.error is None else FacesError(result.error.code).info(),
         )

@@ -153,7 +153,7 @@ export function operationsView() {
       const minutes = perMinute(jobs, history);
       throughput.update([from, now], [minutes.map((each) => [each.at, each.done]), minutes.map((each) => [each.at, each.failed])]);
       const ended = jobs.filter((job) => job.finished_at).map((job) => [Date.parse(job.finished_at), (Date.parse(job.finished_at) - Date.parse(job.submitted_at)) / 1000]);
-      const middle = (name) => minutes.filter((each) => each[name] !== undefined).map((each) => [each.at + MINUTE / 2, each[name]]);
+      const middle = (name) => minutes.filter((each) => each[name] !== undefined).map((each) => [Math.min(now, each.at + MINUTE / 2), each[name]]);
       latency.update([from, now], [ended.sort((one, other) => one[0] - other[0]), middle("p50"), middle("p95")]);
       table(latest.jobs);
       failed(jobs);

@@ -52,6 +52,16 @@ def test_the_newest_come_first_and_say_how_they_ended(context: FakeContext) -> N
     assert found.complete
 
 
+def test_errors_name_nobody(context: FakeContext) -> None:
+    job_id = upload(context)
+    error = PhotoError(ErrorCode.LOOKS_LIKE_ANOTHER, "Ann (1234) looks like this.")
+    context.results.fail(job_id, JobRequest(), error)
+    (job,) = page(context).jobs
+    assert job.error is not None
+    assert job.error.code == ErrorCode.LOOKS_LIKE_ANOTHER
+    assert "Ann" not in job.error.message
+
+
 def test_a_result_is_shown_after_its_photo_is_gone(context: FakeContext) -> None:
     job_id = upload(context)
     fail(context, job_id)
