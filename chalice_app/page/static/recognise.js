@@ -11,7 +11,7 @@ export function recogniseView() {
   const camera = button("Camera", { glyph: "camera", onclick: () => openCamera((photo) => take([photo])) });
   const drop = h("div", { class: "drop" }, icon("face"),
     h("div", { class: "drop-words" }, h("h1", { tabindex: "-1" }, "Who is in the photo?"),
-      h("p", { class: "muted" }, "Drop or paste photos here, choose them, or take one. They go straight to the store of this service and are deleted after a day.")),
+      h("p", { class: "muted" }, "Drop or paste photos here, choose them, or take one. They go straight to the store of this service and are by default deleted after a day.")),
     h("div", { class: "row" }, choose, camera), chooser);
   const bulk = button("Look again at unknown faces", { glyph: "redo", hidden: true, onclick: () => cards().filter((card) => card.hasUnknown()).forEach((card) => card.again()) });
   const tally = h("p", { class: "muted" });
