@@ -95,6 +95,15 @@ class Results:
         body = deleted.model_dump_json().encode()
         self._objects.put(self._names.out_bucket, result_key(job_id), body)
         self._cache.replace_result(job_id, body)
+        self._forget_answer(job_id)
+
+    def expire(self, job_id: str) -> None:
+        """Delete a job's result, from the cache too, when its time is over."""
+        self._objects.delete(self._names.out_bucket, result_key(job_id))
+        self._cache.forget_result(job_id)
+        self._forget_answer(job_id)
+
+    def _forget_answer(self, job_id: str) -> None:
         question = self._cache.question(job_id)
         if question is not None:
             self._cache.forget_answer(question.key)

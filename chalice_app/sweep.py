@@ -100,19 +100,20 @@ class Sweep:
     def _sweep_photos(
         self, kept: dict[tuple[str, str], Retention], before: datetime | None, now: datetime
     ) -> int:
-        limits = {where: each.photos_seconds for where, each in kept.items()}
+        limits = [each.photos_seconds for each in kept.values()]
         deleted = 0
         for job_id, key, age in self._due(
-            self.names.in_bucket, UPLOAD_PREFIX, limits.values(), Retention().photos_seconds,
-            before, now,
-        ):  # fmt: skip
+            self.names.in_bucket, UPLOAD_PREFIX, limits, Retention().photos_seconds, before, now
+        ):
             found = self.objects.head(self.names.in_bucket, key)
             if found is None:
                 continue
             request = readable_request(found) or JobRequest()
-            limit = limits.get((request.tenant, request.collection), Retention().photos_seconds)
-            if age >= timedelta(seconds=limit):
-                if not self.results.exists(job_id):
+            its = kept.get((request.tenant, request.collection), Retention())
+            if age >= timedelta(seconds=its.photos_seconds):
+                # Where results go first, one may have been there: the job ends but once.
+                told = age >= timedelta(seconds=its.results_seconds)
+                if not told and not self.results.exists(job_id):
                     gave_up = FacesError(ErrorCode.WORKER_GAVE_UP, _KEPT_TOO_LONG)
                     self.results.fail(job_id, request, gave_up)
                 self.objects.delete(self.names.in_bucket, key)
@@ -124,7 +125,7 @@ class Sweep:
     ) -> int:
         limits = {where: each.results_seconds for where, each in kept.items()}
         deleted = 0
-        for _, key, age in self._due(
+        for job_id, key, age in self._due(
             self.names.out_bucket, RESULT_PREFIX, limits.values(), Retention().results_seconds,
             before, now,
         ):  # fmt: skip
@@ -132,7 +133,7 @@ class Sweep:
             where = None if body is None else _collection_of(body)
             limit = limits.get(where or ("", ""), Retention().results_seconds)
             if age >= timedelta(seconds=limit):
-                self.objects.delete(self.names.out_bucket, key)
+                self.results.expire(job_id)
                 deleted += 1
         return deleted
 

@@ -139,6 +139,8 @@ def delete(connection: Connection, tenant: str, collection: str) -> Deleted:
     )
     people = connection.execute("DELETE FROM people WHERE collection_id = %s", [collection_id])
     connection.execute("DELETE FROM collections WHERE collection_id = %s", [collection_id])
+    # What it kept for longer than others is looked at again.
+    connection.execute("UPDATE sweeps SET swept_to = NULL")
     return Deleted(
         people=people.rowcount,
         faces=len(faces),

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from chalice_app.sweep import Sweep
+from faces.cache.cache import Question
 from faces.contracts.collections import CollectionSettings, Retention
 from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.jobs import JobRequest
@@ -100,6 +101,43 @@ def test_a_job_whose_photo_goes_unanswered_ends(context: FakeContext) -> None:
     assert result is not None
     assert result.error is not None
     assert result.error.code is ErrorCode.WORKER_GAVE_UP
+
+
+def test_a_job_whose_result_went_first_does_not_end_again(context: FakeContext) -> None:
+    short = CollectionSettings(retention=Retention(results_seconds=HOUR))
+    context.gallery.create_collection("default", "short", short)
+    answered(context, "short")
+    announced = len(context.queues.sent)
+    for _ in range(25):
+        context.clock.move(HOUR)
+        sweep(context).run()
+    assert (photos(context), results(context)) == ([], [])
+    assert len(context.queues.sent) == announced
+
+
+def test_a_result_goes_from_the_cache_too(context: FakeContext) -> None:
+    job_id = answered(context)
+    context.cache.ask(job_id, Question("asked", "1"))
+    context.cache.keep_answer(Question("asked", "1"), "workers", b"{}")
+    context.cache.work_as("workers")
+    assert context.results.read(job_id) is not None
+    assert context.cache.answer("asked") is not None
+    context.clock.move(7 * DAY)
+    sweep(context).run()
+    assert context.results.read(job_id) is None
+    assert context.cache.answer("asked") is None
+
+
+def test_a_collection_that_is_gone_keeps_nothing_for_longer(context: FakeContext) -> None:
+    long = CollectionSettings(retention=Retention(photos_seconds=7 * DAY, results_seconds=30 * DAY))
+    context.gallery.create_collection("default", "long", long)
+    answered(context, "long")
+    context.clock.move(7 * DAY - 1)
+    sweep(context).run()
+    context.gallery.delete_collection("default", "long")
+    context.clock.move(1)
+    sweep(context).run()
+    assert (photos(context), results(context)) == ([], [])
 
 
 def test_vectors_of_unknown_faces_go(context: FakeContext) -> None:
