@@ -168,10 +168,16 @@ def _check(
     """Return what the guard is concerned about; raise the first of it unless forced."""
     rows = connection.execute(
         """
-        SELECT person_id::text, name, 1 - (embedding <=> %(vector)s::halfvec) AS similarity
-        FROM faces JOIN people USING (person_id)
-        WHERE faces.collection_id = %(collection_id)s AND model_tag = %(model_tag)s
-          AND embedding <=> %(vector)s::halfvec <= 1 - %(least)s
+        SELECT person_id::text, name, 1 - distance AS similarity
+        FROM (
+            -- One row a person: many faces of one must not hide another person.
+            SELECT person_id, min(embedding <=> %(vector)s::halfvec) AS distance
+            FROM faces
+            WHERE collection_id = %(collection_id)s AND model_tag = %(model_tag)s
+              AND embedding <=> %(vector)s::halfvec <= 1 - %(least)s
+            GROUP BY person_id
+        ) AS near
+        JOIN people USING (person_id)
         ORDER BY similarity DESC LIMIT 20
         """,
         {

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 
+import numpy as np
 import pytest
 
 from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.ids import new_id
 from faces.contracts.results import Enrolment
 from faces.gallery.database import KeptConnection
+from faces.gallery.enrolment import Guard
 from faces.gallery.gallery import Gallery
 from faces.gallery.records import NewPerson
 from tests.fixtures.gallery import HERE, MODEL, NOW, QUALITY, enroll, unmatched, vector
@@ -275,3 +277,22 @@ def test_a_vector_that_is_none_stores_nothing(gallery: Gallery) -> None:
     with pytest.raises(ValueError, match="unit length"):
         gallery.remember_unmatched([unmatched(vector(1)), unmatched(0 * vector(1))])
     assert gallery.list_people(**HERE).people == ()
+
+
+def test_many_own_faces_hide_nobody_whom_the_face_is_like(gallery: Gallery) -> None:
+    ada = enroll(gallery, ADA, vector(1))
+    for number in range(20):
+        enroll(gallery, ada.person_id, vector(100 + number, near=1))
+    twin = 0.7 * vector(1) + 0.71 * vector(2)
+    enroll(gallery, NewPerson(name="Twin"), twin / np.linalg.norm(twin))
+    face = unmatched(vector(1))
+    gallery.remember_unmatched([face])
+    with pytest.raises(FacesError) as error:
+        gallery.enroll_unmatched(
+            **HERE, req_id=face.req_id, person=ada.person_id, guard=Guard(threshold=0.65)
+        )
+    assert code_of(error) is ErrorCode.DUPLICATE_FACE
+    done = gallery.enroll_unmatched(
+        **HERE, req_id=face.req_id, person=ada.person_id, guard=Guard(threshold=0.65, force=True)
+    )
+    assert done.warnings == (ErrorCode.DUPLICATE_FACE, ErrorCode.LOOKS_LIKE_ANOTHER)
