@@ -21,6 +21,8 @@ _PORTS = {"http": 80, "https": 443}
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
+# RFC 3879: private, though no longer to be used; Python counts it among the global ones.
+_SITE_LOCAL = ipaddress.IPv6Network("fec0::/10")
 
 
 class ForbiddenAddress(ValueError):
@@ -136,6 +138,7 @@ def _public(address: IpAddress) -> bool:
         and not address.is_reserved
         and not address.is_link_local
         and not address.is_unspecified
+        and address not in _SITE_LOCAL
     )
 
 
