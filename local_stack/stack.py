@@ -177,7 +177,7 @@ class LocalStack:
         self._supervisor.together(
             self._start_emulator, self._start_ec2, self._start_database, self._start_cache
         )
-        api = self._deploy()
+        api = self.deploy()
         self._scale_now()
         self._start_workers()
         self._front = Part(self._front_door(api), settings.front_door_port)
@@ -199,16 +199,23 @@ class LocalStack:
         A dead emulator took queues, functions and roles with it, and the workers' sessions.
         The deployment puts every photo without a result on its way again.
         """
+        assert self._front is not None
+        # To an emulator that is not deployed to yet it would pass requests on in vain.
+        self._front.service.stop()
         self._stop_workers(at_once=True)
         for service in self._aws:
             service.stop()
-        for service in self._aws:
-            service.start()
-        api = self._deploy()
-        self._credentials.renew(at_once=True)
-        self._scale_now()
-        assert self._front is not None
-        self._front.service.stop()
+        try:
+            for service in self._aws:
+                service.start()
+            api = self.deploy()
+            self._credentials.renew(at_once=True)
+            self._scale_now()
+        except BaseException:
+            # Dead again, so that all of it is tried again.
+            for service in self._aws:
+                service.stop()
+            raise
         self._front.service = self._front_door(api)
         self._front.service.start()
         if not self._stopping:
@@ -219,8 +226,8 @@ class LocalStack:
         if runner is not None:
             runner.stop(at_once=at_once)
 
-    def _deploy(self) -> str:
-        """Deploy infrastructure and app; return the API's base URL."""
+    def deploy(self) -> str:
+        """Deploy infrastructure and app, also while both are in use; return the API's address."""
         settings = self.settings
         with step(self._progress, "buckets, queues and roles"):
             deploy_infra(
