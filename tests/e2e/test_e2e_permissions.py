@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from faces.client import Client, JobFailed
+from faces.contracts.collections import Retention
 from faces.contracts.ids import new_job_id
 from faces.contracts.jobs import JobKind, JobMessage, JobParams, JobRequest
 from faces.contracts.names import result_key, upload_key
@@ -180,13 +181,14 @@ def notification(bucket: str, job_id: str) -> str:
 
 
 def leave_old_things(stack: LocalStack) -> None:
-    """Leave a photo and a result that are older than the sweep lets them become."""
-    objects, names = client_of(stack, "s3"), stack.settings.names
-    for days, bucket, key in (
-        (60, names.in_bucket, upload_key),
-        (61, names.out_bucket, result_key),
+    """Leave a photo and a result whose time is over since a second, which no sweep has seen."""
+    objects, names, kept = client_of(stack, "s3"), stack.settings.names, Retention()
+    for seconds, bucket, key in (
+        (kept.photos_seconds, names.in_bucket, upload_key),
+        (kept.results_seconds, names.out_bucket, result_key),
     ):
-        old = new_job_id(b"any", "default", datetime.now(UTC) - timedelta(days=days))
+        made = datetime.now(UTC) - timedelta(seconds=seconds + 1)
+        old = new_job_id(b"any", "default", made)
         objects.put_object(Bucket=bucket, Key=key(old), Body=b"{}")
 
 
