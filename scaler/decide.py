@@ -84,6 +84,7 @@ def _step(
     lapsed = len(upkeep.released)
     capacity = len(fleet.ready) + len(fleet.booting) - len(upkeep.boot_failures) + unseen + lapsed
     aim = aim_at(Situation(backlog, fleet, unseen, state, age, config, now))
+    state = note_want(state, aim, config, now)
     renewal = refresh(state, backlog, fleet, aim.desired, capacity, config, now)
     reasons = [*aim.reasons, *upkeep.reasons]
     if renewal.due:
@@ -92,22 +93,21 @@ def _step(
     rescued: tuple[str, ...] = ()
     started: tuple[str, ...] = ()
     given_up: tuple[str, ...] = ()
-    state = note_want(state, aim, config, now)
     short = aim.desired + renewal.ahead - capacity
     if short > 0:
         rescued = upkeep.rescuable[:short]
-        unhealthy = least_healthy(aim.desired, config) - capacity - len(rescued)
-        rescued += upkeep.outdated[: max(0, unhealthy)]
+        healthy = least_healthy(aim.desired, config, busy=backlog.total > 0)
+        rescued += upkeep.outdated[: max(0, healthy - capacity - len(rescued))]
         if rescued:
             reasons.append(Reason.RESCUED)
         short -= len(rescued)
         started, made, held = _grow(state, fleet, unseen, short, config, now)
         reasons += held
-    elif short < 0 and not state.intent and not renewal.drain:
+    elif short < 0 and not state.intent:
         given_up, held = drains(state, backlog, fleet, -short, config, now)
         reasons += held
-    if not rescued:
-        given_up += renewal.drain
+    if not (rescued or given_up):
+        given_up = renewal.drain
     ended, stopped = _ended(upkeep, fleet, config)
     after = replace(
         state,

@@ -55,12 +55,16 @@ def refresh(
 
     Parameters
     ----------
+    state : with what was wanted just now noted.
     capacity : ready, booting and unseen workers, outdated ones included.
     """
     if not (config.refresh and fleet.outdated):
         return _NOTHING
-    stopped = [each.instance_id for each in fleet.stopped if each.outdated]
-    end = tuple(stopped[: config.launch_batch])
+    end = tuple(
+        each.instance_id
+        for each in fleet.stopped
+        if each.outdated and each.hold_until <= now and each.instance_id not in state.launched
+    )[: config.launch_batch]
     breaker = state.breaker.state
     if (
         not desired
@@ -69,32 +73,41 @@ def refresh(
         or budget_spent(state, config)
     ):
         return Refresh(end=end)
-    old = [each for each in fleet.ready if each.outdated]
+    old = [each for each in fleet.ready if each.outdated and each.hold_until <= now]
     outdated = len(old) + sum(1 for each in fleet.booting if each.outdated)
     missing = max(0, desired - (capacity - outdated))
-    share = max(1, math.floor(config.refresh_surge * desired)) if config.refresh_surge else 0
-    ahead = max(0, min(missing, share, outdated, config.max_instances - desired))
+    ahead = min(missing, outdated, _most_ahead(desired, config))
     lost = state.lost_at and now - state.lost_at < config.loss_hold
-    if breaker is BreakerState.HALF_OPEN or lost:
+    unsure = not backlog.total and now - state.quiet_since < config.quiet_time
+    if breaker is BreakerState.HALF_OPEN or lost or unsure:
         # What is launched ahead is the probe; nobody is given up before it works.
         return Refresh(ahead, (), end)
-    healthy = least_healthy(desired, config)
-    if missing and not ahead:
-        healthy = min(healthy, desired - 1)
-    if backlog.total:
-        healthy = max(healthy, 1)
+    # One low reading is no reason to have fewer, and no more than a share goes at once.
+    kept = max(desired, state.wants[0][1])
+    room = len(fleet.ready) - least_healthy(kept, config, busy=backlog.total > 0)
+    share = kept - math.ceil(config.refresh_min_healthy * kept - 1e-9)
+    room = min(room, max(1, share + _most_ahead(kept, config)))
     free = sorted(
-        (
-            each
-            for each in old
-            if each.hold_until <= now and now - each.launched_at >= config.min_runtime
-        ),
+        (each for each in old if now - each.launched_at >= config.min_runtime),
         key=lambda each: (each.launched_at, each.instance_id),
     )
-    room = max(0, len(fleet.ready) - healthy)
-    return Refresh(ahead, tuple(each.instance_id for each in free[:room]), end)
+    return Refresh(ahead, tuple(each.instance_id for each in free[: max(0, room)]), end)
 
 
-def least_healthy(desired: int, config: FleetConfig) -> int:
-    """Return how many ready workers a refresh leaves of the desired ones."""
-    return math.ceil(config.refresh_min_healthy * desired - 1e-9)
+def least_healthy(desired: int, config: FleetConfig, *, busy: bool) -> int:
+    """Return how many ready workers a refresh leaves of the desired ones.
+
+    Parameters
+    ----------
+    busy : whether there is work; then one stays in any case.
+    """
+    least = math.ceil(config.refresh_min_healthy * desired - 1e-9)
+    if not _most_ahead(desired, config):
+        least = min(least, desired - 1)
+    return max(least, 1 if busy and desired else 0)
+
+
+def _most_ahead(desired: int, config: FleetConfig) -> int:
+    """Return how many may be launched ahead of those that they replace."""
+    share = max(1, math.floor(config.refresh_surge * desired)) if config.refresh_surge else 0
+    return max(0, min(share, config.max_instances - desired))

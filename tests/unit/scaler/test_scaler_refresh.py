@@ -63,6 +63,73 @@ def test_without_room_to_launch_ahead_one_less_has_to_do() -> None:
     assert step(4, outdated(ready=old(4)), config).drain == ()
 
 
+def test_held_workers_are_not_replaced_ahead() -> None:
+    fleet = outdated(ready=old(10, hold_until=NOW + 9))
+    assert not step(10, fleet).acts
+
+
+@pytest.mark.parametrize(
+    ("low", "limits"),
+    [
+        (Backlog(2, 3), {}),
+        (Backlog(2, 3), {"scale_in_window": 0.0}),
+        (Backlog(0, 0), {"min_instances": 2}),
+        (Backlog(0, 0), {"min_instances": 2, "scale_in_window": 0.0}),
+    ],
+)
+def test_one_low_reading_takes_no_more_than_a_refresh_may(
+    low: Backlog, limits: dict[str, Any]
+) -> None:
+    """Counts of SQS are approximate; what is too many is given up by the rules for that."""
+    world = World(FleetConfig(min_runtime=60, **limits), Backlog(45, 30))
+    for _ in range(20):
+        world.tick()
+        world.wait(5)
+    world.ec2.version += 1
+    world.wait(60)
+    high, world.backlog = world.backlog, low
+    assert len(world.tick().decision.drain) <= 1
+    world.backlog = high
+    for _ in range(3):
+        world.wait(5)
+        world.workers_live()
+        world.tick()
+    assert len(world.running()) >= 14
+
+
+@pytest.mark.parametrize(
+    ("number", "limits"),
+    [
+        (5, {"max_instances": 5}),
+        (15, {"refresh_min_healthy": 1.0}),
+        (6, {"refresh_surge": 0.0}),
+    ],
+    ids=["small", "all-healthy", "no-surge"],
+)
+def test_without_room_a_claim_is_not_taken_back_before_it_is_confirmed(
+    number: int, limits: dict[str, Any]
+) -> None:
+    world = World(FleetConfig(min_runtime=60, **limits), Backlog(2 * number, 3 * number))
+    for _ in range(20):
+        world.tick()
+        world.wait(5)
+    world.ec2.version += 1
+    world.wait(60)
+    for _ in range(40 * number):
+        assert world.tick().decision.rescue == ()
+        world.wait(5)
+        if len(world.records) % 4 == 0:  # it takes a worker a while to finish what it holds
+            world.workers_live()
+    assert {each.version for each in world.ec2.existing()} == {2}
+    assert len(world.ec2.machines) == 2 * number
+
+
+def test_the_only_worker_is_rescued_when_load_returns() -> None:
+    config = replace(PLAIN, max_instances=1, min_instances=1)
+    claimed = Fleet(draining=old(1, drain_until=NOW + 200))
+    assert step(1, claimed, config).rescue == ("old-00",)
+
+
 def test_the_last_worker_is_not_given_up_while_there_is_work() -> None:
     config = replace(PLAIN, max_instances=1)
     assert step(1, outdated(ready=old(1)), config).drain == ()
@@ -100,6 +167,8 @@ def test_stopped_instances_of_an_older_image_are_ended_not_started() -> None:
     decision = step(3, outdated(ready=new(2), stopped=old(2)))
     assert (decision.start, decision.launches) == ((), 1)
     assert set(decision.terminate) == {"old-00", "old-01"}
+    held = outdated(ready=new(3), stopped=old(1, hold_until=NOW + 9))
+    assert not step(3, held).acts
     confirmed = Fleet(draining=old(1, drain_until=NOW + 9, drained=True))
     decision = step(0, confirmed, replace(PLAIN, warm_pool=3))
     assert (decision.terminate, decision.stop) == (("old-00",), ())
