@@ -26,7 +26,7 @@ from faces.contracts.jobs import ContentType, JobState
 from local_stack.stack import LocalStack
 from tests.chaos.photos import photo as cheap_photo
 from tests.fixtures.photos import encoded, public_photo
-from tests.load.stack import CheapStack, Memory, settings
+from tests.load.stack import CheapStack, Memory, real_networks, settings
 from tests.load.stages import ROOT, USERS, Limits, plot, run_stage, violations
 
 RESULTS = ROOT / ".local" / "load"
@@ -56,7 +56,9 @@ def stages(console: Console, folder: Path, seconds: int) -> list[str]:
     """Run 4, 8, 12 and 100 users, each for `seconds`."""
     sent = folder / "photo.jpg"
     sent.write_bytes(face())
-    chosen = settings(folder / "stack", SCALER_MIN_INSTANCES="1", SCALER_MAX_INSTANCES="2")
+    chosen = settings(
+        folder / "stack", SCALER_MIN_INSTANCES="1", SCALER_MAX_INSTANCES="2", **real_networks()
+    )
     with LocalStack(chosen) as stack:
         with Client(stack.url, stack.api_key) as client:
             client.identify(sent)  # the worker is there
@@ -110,6 +112,7 @@ def burst(console: Console, folder: Path, _seconds: int) -> list[str]:
         SCALER_MAX_INSTANCES="4",
         SCALER_TICK_SECONDS="2",
         WORKER_THREADS="1",
+        **real_networks(),
     )
     photo = face()
     with LocalStack(chosen) as stack:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import psutil
 
+from gpu_worker.weights import ensure_weights, weights_path
 from local_stack.service import ChildProcess
 from local_stack.settings import LocalSettings
 from local_stack.stack import LocalStack
@@ -26,9 +27,19 @@ class CheapStack(LocalStack):
 def settings(folder: Path, **chosen: str) -> LocalSettings:
     """Return settings of a stack of its own, whatever the shell has sourced."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)}
-    return LocalSettings.ephemeral(
-        folder, {**kept, "FACES_STACK": "faces-load", "LOCAL_BOOT_SECONDS": "1", **chosen}
-    )
+    defaults = {"FACES_STACK": "faces-load", "LOCAL_BOOT_SECONDS": "1"}
+    return LocalSettings.ephemeral(folder, {**kept, **defaults, **chosen})
+
+
+def real_networks() -> dict[str, str]:
+    """Return where workers find the weights; download them where they are missing.
+
+    Raises
+    ------
+    ModelUnusableError
+        When they cannot be had.
+    """
+    return {"TORCH_HOME": str(ensure_weights(weights_path(os.environ)).parent.parent)}
 
 
 @dataclass
