@@ -30,7 +30,7 @@ from gpu_worker.matching import Decisions
 from gpu_worker.metrics import Metrics
 from gpu_worker.pipeline import Breakers, Parts, stages
 from gpu_worker.profiles import PROFILES
-from gpu_worker.publish import S3Results, SqsAnnouncer
+from gpu_worker.publish import PUBLISHING, S3Results, SqsAnnouncer
 from gpu_worker.queue import SqsQueue
 from gpu_worker.receiver import Receiver
 from gpu_worker.remembering import CachedResults, fingerprint
@@ -85,6 +85,7 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
     )
     session = boto3.Session(region_name=settings.region)
     s3 = session.client("s3", config=config)
+    results_s3 = session.client("s3", config=config.merge(PUBLISHING))
     sqs = session.client("sqs", config=config)
     with aws_call("finding the queues"):
         requests = sqs.get_queue_url(QueueName=names.req_queue)["QueueUrl"]
@@ -119,7 +120,7 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
     parts = Parts(
         uploads=S3Uploads(s3, names.in_bucket, settings.max_upload_bytes),
         results=FencedResults(
-            CachedResults(S3Results(s3, names.out_bucket), cache, mark),
+            CachedResults(S3Results(results_s3, names.out_bucket), cache, mark),
             lambda: Gallery(KeptConnection(settings.database_url), utc_now),
         ),
         detector=backend.detector,

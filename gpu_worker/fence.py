@@ -4,7 +4,8 @@ A worker follows the gallery before it compares, but publishes a moment later; b
 two a person may be deleted. So what a result names is looked up once more and held in the
 database while the result is written: a deletion that comes first is seen, one that comes
 later waits until the result is out, and is answered after it. A comparison with a person
-who is gone has no answer, so it fails as it would have if the person had gone before.
+who is gone has no answer, and an enrolment of a face that is gone none either: both fail as
+they would have if the person had gone before.
 """
 
 import threading
@@ -60,6 +61,9 @@ class FencedResults:
         if claimed is not None:
             with self._holder().holding_person(claimed) as there:
                 return self._results.store(result if there else without_person(result))
+        if result.enrolment is not None:
+            with self._holder().holding({result.enrolment.face_id}) as owners:
+                return self._results.store(enrolled(result, owners))
         named = faces_named(result)
         if not named:
             return self._results.store(result)
@@ -79,9 +83,22 @@ def faces_named(result: JobResult) -> set[str]:
 
 
 def without_person(result: JobResult) -> JobResult:
-    """Return the result of a comparison with a person who is gone."""
+    """Return the result of a comparison with, or an enrolment of, a person who is gone."""
     error = FacesError(ErrorCode.UNKNOWN_PERSON).info()
-    return result.model_copy(update={"state": "failed", "error": error, "verification": None})
+    gone = {"verification": None, "enrolment": None}
+    return result.model_copy(update={"state": "failed", "error": error, **gone})
+
+
+def enrolled(result: JobResult, owners: Owners) -> JobResult:
+    """Return the result of an enrolment as it is true now: whose the face is, or a failure."""
+    assert result.enrolment is not None
+    owner = owners.get(result.enrolment.face_id)
+    if owner is None:
+        return without_person(result)
+    if owner == (result.enrolment.person_id, result.enrolment.name):
+        return result
+    enrolment = result.enrolment.model_copy(update={"person_id": owner[0], "name": owner[1]})
+    return result.model_copy(update={"enrolment": enrolment})
 
 
 def corrected(result: JobResult, owners: Owners) -> JobResult:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 log = logging.getLogger(__name__)
+
+# One try, well within the time for which the gallery holds whom a result names
+# (`faces.gallery.holding.HOLD_SECONDS`); the stage tries again, and holds them anew.
+PUBLISHING = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 1})
 
 
 class ResultStore(Protocol):

@@ -4,8 +4,11 @@ from collections.abc import Collection
 
 from faces.gallery.database import Connection
 
-# A worker that is stopped in mid-publication must not block deletions for ever.
-_LIMIT = "SELECT set_config('idle_in_transaction_session_timeout', '10s', true)"
+HOLD_SECONDS = 20
+"""A worker that is stopped in mid-publication must not block deletions for ever; whoever
+publishes gives a write up before, so that none arrives when nobody is held any more."""
+
+_LIMIT = f"SELECT set_config('idle_in_transaction_session_timeout', '{HOLD_SECONDS}s', true)"
 
 
 def owners(connection: Connection, faces: Collection[str]) -> dict[str, tuple[str, str]]:

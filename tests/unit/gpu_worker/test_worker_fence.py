@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from chalice_app.dependencies import S3_CLIENT
 from faces.contracts.errors import ErrorCode
 from faces.contracts.results import (
     Box,
     Candidate,
     DetectedFace,
+    Enrolment,
     FaceQuality,
     JobResult,
     Landmarks,
@@ -19,7 +22,9 @@ from faces.contracts.results import (
     Pose,
     Verification,
 )
+from faces.gallery.holding import HOLD_SECONDS
 from gpu_worker.fence import FencedResults, Owners, corrected, faces_named
+from gpu_worker.publish import PUBLISHING
 from tests.fixtures.worker_fakes import FakeResults
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -139,3 +144,27 @@ def test_a_comparison_with_who_is_gone_has_no_answer(person: str) -> None:
         assert (stored.state, stored.verification) == ("failed", None)
         assert stored.error is not None
         assert stored.error.code is ErrorCode.UNKNOWN_PERSON
+
+
+@pytest.mark.parametrize("owner", [("p1", "Ann"), ("p2", "Bob"), None])
+def test_an_enrolment_tells_whose_the_face_is_by_now(owner: tuple[str, str] | None) -> None:
+    enrolment = Enrolment(person_id="p1", face_id="f1", name="Ann")
+    made = result(None).model_copy(update={"kind": "enroll", "enrolment": enrolment})
+    holder = FakeHolder({} if owner is None else {"f1": owner})
+    seen: list[bool] = []
+    inner = FakeResults(before_store=lambda: seen.append(holder.holds))
+    stored = FencedResults(inner, lambda: holder).store(made)
+    assert (seen, holder.held) == ([True], [{"f1"}])
+    if owner is None:
+        assert (stored.state, stored.enrolment) == ("failed", None)
+        assert stored.error is not None
+        assert stored.error.code is ErrorCode.UNKNOWN_PERSON
+    else:
+        assert stored.enrolment is not None
+        assert (stored.enrolment.person_id, stored.enrolment.name) == owner
+
+
+@pytest.mark.parametrize("client", [PUBLISHING, S3_CLIENT])
+def test_a_write_is_given_up_before_the_hold_ends(client: Any) -> None:
+    tries = client.retries["total_max_attempts"]
+    assert tries * (client.connect_timeout + client.read_timeout) < HOLD_SECONDS - 3
