@@ -1,5 +1,6 @@
 """What a new worker would be launched from, so that older ones are known as such."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,22 +24,26 @@ class Template:
     Attributes
     ----------
     image : id of its image; empty where EC2 does not tell.
+    created_at : Unix seconds; infinite where EC2 does not tell.
     """
 
     version: int
     image: str
+    created_at: float = math.inf
 
     def outdates(self, raw: Any, tags: Mapping[str, str]) -> bool:
         """Whether an instance, as DescribeInstances gives it, is of an earlier version.
 
         A reading may be behind what was launched just now, so a later version is none.
-        Without the version's tag the image counts.
+        Without the version's tag the image counts, of what was launched before this
+        version was there: a newer one would be replaced by the same again, for ever.
         """
         version = tags.get(TAG_VERSION, "")
         if version.isdecimal():
             return int(version) < self.version
         image = raw.get("ImageId", "")
-        return bool(self.image and image and image != self.image)
+        other = bool(self.image and image and image != self.image)
+        return other and raw["LaunchTime"].timestamp() < self.created_at
 
 
 def read_template(ec2: "EC2Client", names: StackNames) -> Template | None:
@@ -48,8 +53,13 @@ def read_template(ec2: "EC2Client", names: StackNames) -> Template | None:
             LaunchTemplateName=names.launch_template, Versions=["$Latest"], ResolveAlias=True
         )["LaunchTemplateVersions"]
         image = latest["LaunchTemplateData"].get("ImageId", "")
-        # An alias that was not resolved is no id.
-        return Template(latest["VersionNumber"], image if image.startswith("ami-") else "")
+        created = latest.get("CreateTime")
+        return Template(
+            latest["VersionNumber"],
+            # An alias that was not resolved is no id.
+            image if image.startswith("ami-") else "",
+            math.inf if created is None else created.timestamp(),
+        )
     except (BotoCoreError, ClientError, KeyError, ValueError):
         logger.warning("the launch template cannot be read", exc_info=True)
         return None

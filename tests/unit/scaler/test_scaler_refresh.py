@@ -1,6 +1,8 @@
 """Workers of an older image are replaced, a bounded share at a time."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -9,7 +11,7 @@ from faces.contracts.names import TAG_DRAIN
 from scaler.decide import decide
 from scaler.model import Backlog, Decision, Fleet, FleetConfig, Instance, Observation, Reason
 from scaler.state import Breaker, BreakerState, ControllerState
-from scaler.template import TAG_VERSION, Template, TemplateWatch
+from scaler.template import TAG_VERSION, Template, TemplateWatch, read_template
 from tests.unit.scaler.fake_ec2 import FakeEc2, client_error, image_of
 from tests.unit.scaler.fake_world import NAMES, START, World
 
@@ -239,8 +241,12 @@ def test_an_image_that_does_not_boot_costs_no_worker() -> None:
 # -- what is outdated
 
 
-def described(version: str | None, image: str) -> tuple[dict[str, str], dict[str, str]]:
-    return {"ImageId": image}, {} if version is None else {TAG_VERSION: version}
+def described(
+    version: str | None, image: str, launched_at: float = NOW - 60
+) -> tuple[dict[str, Any], dict[str, str]]:
+    launched = datetime.fromtimestamp(launched_at, tz=UTC)
+    tags = {} if version is None else {TAG_VERSION: version}
+    return {"ImageId": image, "LaunchTime": launched}, tags
 
 
 @pytest.mark.parametrize(
@@ -257,6 +263,22 @@ def test_the_version_counts_and_without_it_the_image(
     version: str | None, image: str, outdated: bool
 ) -> None:
     assert Template(3, "ami-2").outdates(*described(version, image)) is outdated
+
+
+def test_another_image_outdates_only_what_is_older_than_the_template() -> None:
+    """Else an EC2 that shows no version, and another image, would be replaced for ever."""
+    template = Template(3, "ami-2", created_at=NOW)
+    assert template.outdates(*described(None, "ami-1", NOW - 1))
+    assert not template.outdates(*described(None, "ami-1", NOW + 1))
+
+
+def test_the_template_tells_its_version_image_and_age() -> None:
+    created = datetime.fromtimestamp(NOW, tz=UTC)
+    latest = {"VersionNumber": 3, "CreateTime": created, "LaunchTemplateData": {"ImageId": "ami-1"}}
+    ec2 = SimpleNamespace(
+        describe_launch_template_versions=lambda **_: {"LaunchTemplateVersions": [latest]}
+    )
+    assert read_template(cast(Any, ec2), NAMES) == Template(3, "ami-1", NOW)
 
 
 def test_an_image_that_is_not_known_outdates_nobody() -> None:
