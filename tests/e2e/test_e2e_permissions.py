@@ -60,10 +60,12 @@ ELSEWHERE: dict[str, set[str]] = {
     "api_handler": LAMBDA_LOGS | {"ec2:DescribeInstances"} | MISSING_OBJECTS,
     "intake": LAMBDA_LOGS | LAMBDA_POLLER | MISSING_OBJECTS,
     "notify": LAMBDA_LOGS | LAMBDA_POLLER,
-    "webhook": LAMBDA_LOGS | LAMBDA_POLLER,
+    # The address of the dead-letter queue, after the last of the tries of many hours.
+    "webhook": LAMBDA_LOGS | LAMBDA_POLLER | {"SendAgainOrGiveUp: sqs:GetQueueUrl"},
     "dead_requests": LAMBDA_LOGS | LAMBDA_POLLER | MISSING_OBJECTS,
     "dead_uploads": LAMBDA_LOGS | LAMBDA_POLLER | MISSING_OBJECTS,
-    "scale": LAMBDA_LOGS | EC2 | MISSING_OBJECTS,
+    # CloudWatch is asked once a minute, and only while photos wait.
+    "scale": LAMBDA_LOGS | EC2 | MISSING_OBJECTS | {"cloudwatch:GetMetricData"},
     "sweep": LAMBDA_LOGS,
     "migrate": LAMBDA_LOGS,
     # The CloudWatch agent's, Session Manager's, and what only an instance of EC2 does.
