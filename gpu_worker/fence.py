@@ -5,7 +5,8 @@ two a person may be deleted. So what a result names is looked up once more and h
 database while the result is written: a deletion that comes first is seen, one that comes
 later waits until the result is out, and is answered after it. A comparison with a person
 who is gone has no answer, and an enrolment of a face that is gone none either: both fail as
-they would have if the person had gone before.
+they would have if the person had gone before. Nor does a refusal say whom a face looks like
+who is gone.
 """
 
 import threading
@@ -15,6 +16,7 @@ from typing import Protocol, TypeVar
 
 from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.results import Candidate, DetectedFace, JobResult
+from faces.gallery.enrolment import ALIKE
 from gpu_worker.publish import ResultStore
 
 Owners = Mapping[str, tuple[str, str]]
@@ -64,6 +66,10 @@ class FencedResults:
         if result.enrolment is not None:
             with self._holder().holding({result.enrolment.face_id}) as owners:
                 return self._results.store(enrolled(result, owners))
+        mistaken = taken_for(result)
+        if mistaken is not None:
+            with self._holder().holding_person(mistaken) as there:
+                return self._results.store(result if there else in_general(result))
         named = faces_named(result)
         if not named:
             return self._results.store(result)
@@ -87,6 +93,21 @@ def without_person(result: JobResult) -> JobResult:
     error = FacesError(ErrorCode.UNKNOWN_PERSON).info()
     gone = {"verification": None, "enrolment": None}
     return result.model_copy(update={"state": "failed", "error": error, **gone})
+
+
+def taken_for(result: JobResult) -> str | None:
+    """Return whom the face of a refused enrolment looks like, by the error's words."""
+    if result.error is None or result.error.code is not ErrorCode.LOOKS_LIKE_ANOTHER:
+        return None
+    # The last: a name is any text, and comes before.
+    found: list[str] = ALIKE.findall(result.error.message)
+    return found[-1] if found else None
+
+
+def in_general(result: JobResult) -> JobResult:
+    """Return a failed result in the words of the catalogue, which speak of nobody."""
+    assert result.error is not None
+    return result.model_copy(update={"error": FacesError(result.error.code).info()})
 
 
 def enrolled(result: JobResult, owners: Owners) -> JobResult:

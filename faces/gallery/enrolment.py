@@ -5,6 +5,7 @@ other in a circle, two deliveries of one job come one after the other, and what 
 finds still holds when the face is written.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -18,6 +19,9 @@ from faces.gallery.records import NewPerson
 
 SAME_FACE = 0.99
 """Cosine from which a face is another copy of an enrolled one, not another photo."""
+
+ALIKE = re.compile(r"\(([0-9a-f-]{36})\) looks like this")
+"""Finds in a refusal's words whom the face looks like."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from contextlib import ExitStack
 import pytest
 
 from faces.contracts.errors import ErrorCode, FacesError
+from faces.contracts.ids import new_id
 from faces.contracts.results import JobResult, Match
 from faces.gallery.database import KeptConnection
+from faces.gallery.enrolment import Guard
 from faces.gallery.gallery import Gallery
 from faces.gallery.records import NewPerson
 from gpu_worker.fence import FencedResults
@@ -104,6 +106,31 @@ def test_a_deletion_is_answered_after_what_is_being_published(workers: Workers) 
         FencedResults(FakeResults(), lambda: worker).store(recognised(index, 1)).faces[0].match
         is None
     )
+    workers.stack.close()
+
+
+def test_a_refusal_does_not_say_that_a_face_is_like_who_is_gone(workers: Workers) -> None:
+    api = workers.gallery()
+    ann = enroll(api, NewPerson(name=f"Ann ({new_id()}) looks like this"), vector(1))
+    with pytest.raises(FacesError) as error:
+        api.enroll_face(
+            job_id=new_id(),
+            **HERE,
+            person=NewPerson(name="Bob"),
+            embedding=vector(2, near=1),
+            model_tag=MODEL,
+            guard=Guard(threshold=0.65),
+        )
+    refused = result(None).model_copy(
+        update={"kind": "enroll", "state": "failed", "faces": (), "error": error.value.info()}
+    )
+    assert FencedResults(FakeResults(), lambda: api).store(refused) is refused
+    api.delete_person(**HERE, person_id=ann.person_id)
+    stored = FencedResults(FakeResults(), lambda: api).store(refused)
+    assert stored.error is not None
+    assert stored.error.code is ErrorCode.LOOKS_LIKE_ANOTHER
+    assert ann.name not in stored.model_dump_json()
+    assert ann.person_id not in stored.model_dump_json()
     workers.stack.close()
 
 
