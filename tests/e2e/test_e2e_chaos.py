@@ -1,0 +1,261 @@
+"""A whole stack is attacked, and its parts are killed while photos are on their way."""
+
+import base64
+import os
+import re
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import boto3
+import httpx
+import psutil
+import pytest
+
+from faces.client import Client, Photo
+from faces.client.retry import RetryPolicy
+from faces.contracts.jobs import ContentType, JobState
+from faces.contracts.names import RESULT_PREFIX, UPLOAD_PREFIX
+from local_stack.stack import LocalStack
+from tests.chaos.photos import photo
+from tests.e2e.waiting import eventually
+from tests.load.stack import CheapStack, settings
+
+PATIENT = RetryPolicy(tries=40, max_retry_after_seconds=120)
+PHOTOS = 60
+SECONDS = 120
+
+pytestmark = pytest.mark.timeout(400)
+
+
+class Receiver(ThreadingHTTPServer):
+    """Takes callbacks and counts them by job."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.got: Counter[str] = Counter()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}/ended"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        found = re.search(r'"job_id":"([0-9a-f-]{36})"', body)
+        assert found
+        self.server.got[found[1]] += 1
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A stack of its own, whose workers' networks are made up."""
+    chosen = settings(
+        tmp_path_factory.mktemp("chaos"),
+        FACES_STACK="faces-chaos",
+        FACES_CALLBACK_ALLOW="127.0.0.1/32",
+        SCALER_MIN_INSTANCES="1",
+        SCALER_MAX_INSTANCES="2",
+        WORKER_VISIBILITY_SECONDS="5",
+        WORKER_POLL_SECONDS="1",
+    )
+    with CheapStack(chosen) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    made = Receiver()
+    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield made
+    made.shutdown()
+    thread.join()
+    made.server_close()
+
+
+@pytest.fixture
+def client(stack: LocalStack) -> Iterator[Client]:
+    with Client(stack.url, stack.api_key, retry=PATIENT) as made:
+        yield made
+
+
+def a_photo(number: int) -> Photo:
+    return Photo(photo(number), ContentType.PNG, f"{number}.png")
+
+
+def keys(stack: LocalStack, bucket: str, prefix: str) -> set[str]:
+    environment = stack.client_environment()
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        region_name=environment["AWS_REGION"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+    )
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return {item["Key"] for page in pages for item in page.get("Contents", [])}
+
+
+def opened(stack: LocalStack, **asked: str) -> Any:
+    """Open a job; return the answer's document."""
+    answer = httpx.post(
+        f"{stack.url}/v1/jobs",
+        json={"content_type": "image/png", **asked},
+        headers={"X-Api-Key": stack.api_key},
+        timeout=60,
+    )
+    answer.raise_for_status()
+    return answer.json()
+
+
+def uploaded(made: Any, number: int) -> None:
+    upload = made["upload"]
+    file = {"file": ("a.png", photo(number))}
+    httpx.post(upload["url"], data=upload["fields"], files=file, timeout=30).raise_for_status()
+
+
+def test_a_form_that_was_changed_opens_nothing(stack: LocalStack) -> None:
+    forged: dict[str, dict[str, str | None]] = {
+        "another job": {"key": UPLOAD_PREFIX + "01a1fe63-16fc-7f90-95d7-3cd4a5b32f43"},
+        "another folder": {"key": "results/x.json"},
+        "a path": {"key": UPLOAD_PREFIX + "../results/x"},
+        "another type": {"Content-Type": "text/html"},
+        "another tenant": {"x-amz-meta-tenant": "somebody"},
+        "another collection": {"x-amz-meta-collection": "staff"},
+        "another kind": {"x-amz-meta-kind": "enroll"},
+        "more metadata": {"x-amz-meta-admin": "1"},
+        "public": {"acl": "public-read"},
+        "a redirect": {"success_action_redirect": "https://evil.example"},
+        "no policy": {"policy": None},
+        "no signature": {"x-amz-signature": None},
+        "another signature": {"x-amz-signature": "0" * 64},
+        "a policy of my own": {
+            "policy": base64.b64encode(
+                b'{"expiration": "2099-01-01T00:00:00Z", "conditions": [{"key": "x"}]}'
+            ).decode()
+        },
+    }
+    before = keys(stack, stack.settings.names.in_bucket, "")
+    for what, changes in forged.items():
+        upload = opened(stack)["upload"]
+        fields = {**upload["fields"], **changes}
+        sent = {name: value for name, value in fields.items() if value is not None}
+        answer = httpx.post(upload["url"], data=sent, files={"file": ("a.png", photo(1))})
+        assert answer.status_code in (400, 403), (what, answer.status_code)
+    too_large = opened(stack)["upload"]
+    answer = httpx.post(
+        too_large["url"],
+        data=too_large["fields"],
+        files={"file": ("a.png", bytes((10 << 20) + 1))},
+        timeout=60,
+    )
+    assert answer.status_code == 400
+    assert keys(stack, stack.settings.names.in_bucket, "") == before
+
+
+def test_a_form_that_is_used_again_changes_no_answer(stack: LocalStack, client: Client) -> None:
+    made = opened(stack)
+    for number in (1, 2):
+        uploaded(made, number)
+        view = client.wait(str(made["job_id"]), timeout=60)
+        assert view.state is JobState.SUCCEEDED
+        if number == 1:
+            first = view
+    time.sleep(3)
+    assert client.job(str(made["job_id"])) == first
+
+
+def test_parts_that_die_in_the_middle_lose_no_photo(
+    stack: LocalStack, client: Client, receiver: Receiver
+) -> None:
+    """Lambdas, cache, database and a worker are killed."""
+    pids = {part.name: part.pid for part in stack.parts()}
+    stop = threading.Event()
+
+    def faults() -> None:
+        stop.wait(1)
+        for _ in range(2):
+            kill_lambdas(pids["AWS emulator"])
+            stop.wait(1)
+        for name in ("Valkey", "database"):
+            os.kill(pids[name] or 0, signal.SIGKILL)
+            stop.wait(1)
+        workers = [part.pid for part in stack.parts() if part.name.startswith("worker ")]
+        for pid in filter(None, workers):
+            os.kill(pid, signal.SIGKILL)
+
+    troubling = threading.Thread(target=faults)
+    troubling.start()
+    with ThreadPoolExecutor(8) as pool:
+        jobs = list(
+            pool.map(lambda number: sent(stack, number, receiver.url), range(1000, 1000 + PHOTOS))
+        )
+    troubling.join()
+    views = [client.wait(job, timeout=SECONDS) for job in jobs]
+    assert Counter(view.state for view in views) == {JobState.SUCCEEDED: PHOTOS}
+    assert len(set(jobs)) == PHOTOS
+    stored = keys(stack, stack.settings.names.out_bucket, RESULT_PREFIX)
+    assert {f"{RESULT_PREFIX}{job}.json" for job in jobs} <= stored
+    eventually(lambda: set(jobs) <= set(receiver.got), "every callback came", 60)
+    assert [part.restarts for part in stack.parts() if part.name in ("Valkey", "database")] == [
+        1,
+        1,
+    ]
+
+
+def sent(stack: LocalStack, number: int, callback: str) -> str:
+    """Send a photo; what fails while parts die is tried again, the upload of the same job."""
+    made: Any = None
+    for _ in range(60):
+        try:
+            made = made or opened(stack, callback_url=callback)
+            uploaded(made, number)
+        except httpx.HTTPError:
+            time.sleep(0.5)
+        else:
+            return str(made["job_id"])
+    raise AssertionError("the photo could not be sent")
+
+
+def kill_lambdas(emulator: int | None) -> None:
+    """Kill all processes that the emulator runs Lambdas in."""
+    for child in psutil.Process(emulator).children(recursive=True):
+        if "local_stack.emulation" not in child.cmdline():
+            child.kill()
+
+
+def test_no_log_holds_a_secret_a_photo_or_a_vector(stack: LocalStack) -> None:
+    """What all tests above made the parts say."""
+    secrets = (stack.settings.state_dir / "secrets.json").read_text()
+    hidden = [value for value in re.findall(r'"([^"]{16,})"', secrets) if value]
+    hidden += [stack.api_key, base64.b64encode(photo(1))[100:180].decode(), photo(1)[100:140].hex()]
+    vector = re.compile(r"(-?\d\.\d{3,}(e-\d+)?,? *){8}")
+    signed = re.compile(r"x-amz-signature[^0-9a-z]{1,8}[0-9a-f]{64}", re.IGNORECASE)
+    logs = sorted(stack.settings.log_dir.glob("*.log"))
+    assert len(logs) >= 6
+    assert sum(log.stat().st_size for log in logs) > 20_000
+    for log in logs:
+        lines = log.read_text(errors="replace").splitlines()
+        # Metrics are lists of numbers too, and nothing but numbers.
+        text = "\n".join(line for line in lines if "CloudWatchMetrics" not in line)
+        for secret in hidden:
+            assert secret not in text, log.name
+        for pattern in (vector, signed):
+            found = pattern.search(text)
+            assert found is None, (log.name, text[found.start() - 200 : found.start()])
