@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import httpx
@@ -15,8 +16,11 @@ from schemathesis.checks import CHECKS, load_all_checks
 from skimage import data
 
 from faces.client import Client, Photo
+from faces.contracts.dead_letters import DeadLetter
 from faces.contracts.ids import new_id
 from faces.contracts.jobs import ContentType, JobKind, JobParams
+from faces.contracts.names import dead_letter_key, result_key
+from local_stack.emulator import root_session
 from local_stack.stack import LocalStack
 
 VECTOR = base64.b64encode(b"\x00\x3c" + bytes(1022)).decode()  # 1, 0, 0, ...
@@ -224,24 +228,49 @@ def seeds(ask: Contract) -> None:
     ask(PERSON, f"/v1/people/{made['user_id']}", "DELETE", 200, collection="seeds")
 
 
-def dead_letters(ask: Contract) -> None:
-    """Letters that are kept; that one is redriven is tested where one is made."""
-    if "/v1/dead-letters" not in ask.document["paths"]:
-        return
-    ask("/v1/dead-letters", "/v1/dead-letters", "GET", 200)
-    redrive = "/v1/dead-letters/{job_id}/redrive"
+def dead_letters(ask: Contract, client: Client, stack: LocalStack) -> None:
+    """A job that was given up, and is worked on once more."""
+    job = client.send(Photo(astronaut(300), ContentType.JPEG, "a.jpg"), JobKind.DETECT)
+    assert ask(JOB, f"/v1/jobs/{job.job_id}", "GET", 200, wait=20)["state"] == "succeeded"
+    give_up(stack, job.job_id)
+    letters = ask("/v1/dead-letters", "/v1/dead-letters", "GET", 200)["letters"]
+    assert job.job_id in {letter["job_id"] for letter in letters}
+    redrive, its = "/v1/dead-letters/{job_id}/redrive", f"/v1/dead-letters/{job.job_id}/redrive"
+    assert ask(redrive, its, "POST", 202)["redriven_at"]
+    assert ask(JOB, f"/v1/jobs/{job.job_id}", "GET", 200, wait=20)["state"] == "succeeded"
+    ask(redrive, its, "POST", 409)
     ask(redrive, f"/v1/dead-letters/{new_id()}/redrive", "POST", 404)
-    ask.done.add("redrive_dead_letter")
+
+
+def give_up(stack: LocalStack, job_id: str) -> None:
+    """Leave of a job what is left of one that no worker finished: photo and letter."""
+    objects = root_session().client("s3", endpoint_url=stack.settings.endpoint_url)
+    out = stack.settings.names.out_bucket
+    letter = DeadLetter(
+        job_id=job_id,
+        queue=stack.settings.names.req_dlq,
+        message_id=new_id(),
+        body="",
+        receive_count=5,
+        attributes={},
+        reason="made by the test",
+        kept_at=datetime.now(UTC),
+    )
+    body = letter.model_dump_json().encode()
+    objects.put_object(Bucket=out, Key=dead_letter_key(job_id), Body=body)
+    objects.delete_object(Bucket=out, Key=result_key(job_id))
 
 
 @pytest.mark.weights
-def test_every_operation_answers_as_described(ask: Contract, client: Client) -> None:
+def test_every_operation_answers_as_described(
+    ask: Contract, client: Client, stack: LocalStack
+) -> None:
     service(ask)
     gallery(ask)
     keys(ask)
     recognition(ask, client)
     seeds(ask)
-    dead_letters(ask)
+    dead_letters(ask, client, stack)
     assert {described["operationId"] for *_, described in operations(ask.document)} == ask.done
 
 
