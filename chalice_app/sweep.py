@@ -39,9 +39,9 @@ class Store(Protocol):
 
     def retentions(self) -> dict[tuple[str, str], Retention]: ...
 
-    def swept_to(self) -> datetime | None: ...
+    def swept_to(self) -> datetime: ...
 
-    def note_sweep(self, before: datetime | None, now: datetime) -> None: ...
+    def note_sweep(self, before: datetime, now: datetime) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Sweep:
         return deleted
 
     def _sweep_photos(
-        self, kept: dict[tuple[str, str], Retention], before: datetime | None, now: datetime
+        self, kept: dict[tuple[str, str], Retention], before: datetime, now: datetime
     ) -> int:
         limits = [each.photos_seconds for each in kept.values()]
         deleted = 0
@@ -121,7 +121,7 @@ class Sweep:
         return deleted
 
     def _sweep_results(
-        self, kept: dict[tuple[str, str], Retention], before: datetime | None, now: datetime
+        self, kept: dict[tuple[str, str], Retention], before: datetime, now: datetime
     ) -> int:
         limits = {where: each.results_seconds for where, each in kept.items()}
         deleted = 0
@@ -143,7 +143,7 @@ class Sweep:
         prefix: str,
         limits: Collection[int],
         default: int,
-        before: datetime | None,
+        before: datetime,
         now: datetime,
     ) -> Iterator[tuple[str, str, timedelta]]:
         """Yield job, key and age of what came to one of the limits since the last sweep."""
@@ -157,7 +157,7 @@ class Sweep:
             made = id_time(job_id)
             if now - made < min(spans):
                 return  # all that follow are younger
-            last = timedelta(0) if before is None else before - made
+            last = before - made
             if any(last < span <= now - made for span in spans):
                 yield job_id, listed.key, now - made
 

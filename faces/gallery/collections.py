@@ -70,6 +70,7 @@ def create(
     )
     if not made.rowcount:
         raise FacesError(ErrorCode.COLLECTION_EXISTS, field="collection")
+    connection.execute("UPDATE sweeps SET swept_to = NULL")  # photos may have come before
 
 
 def change(

@@ -198,12 +198,12 @@ class Gallery(Directory):
         with self._connections() as connection:
             return maintenance.retentions(connection)
 
-    def swept_to(self) -> datetime | None:
-        """Return up to when the buckets were swept; None when all must be looked at."""
+    def swept_to(self) -> datetime:
+        """Return up to when the buckets were swept; 1970 when all must be looked at."""
         with self._connections() as connection:
             return maintenance.swept_to(connection)
 
-    def note_sweep(self, before: datetime | None, now: datetime) -> None:
+    def note_sweep(self, before: datetime, now: datetime) -> None:
         """Note that a sweep that began at `now` is done.
 
         Parameters

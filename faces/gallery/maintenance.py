@@ -35,16 +35,19 @@ def retentions(connection: Connection) -> dict[tuple[str, str], Retention]:
     }
 
 
-def swept_to(connection: Connection) -> datetime | None:
-    """Return up to when the buckets were swept; None when all must be looked at."""
-    row = connection.execute("SELECT swept_to FROM sweeps").fetchone()
+def swept_to(connection: Connection) -> datetime:
+    """Return up to when the buckets were swept; 1970 when all must be looked at.
+
+    That is written down: settings that change from now on take it away (null).
+    """
+    row = connection.execute(
+        "UPDATE sweeps SET swept_to = coalesce(swept_to, 'epoch') RETURNING swept_to"
+    ).fetchone()
     assert row is not None, "the table `sweeps` has one row"
-    found: datetime | None = row[0]
+    found: datetime = row[0]
     return found
 
 
-def note_sweep(connection: Connection, before: datetime | None, now: datetime) -> None:
+def note_sweep(connection: Connection, before: datetime, now: datetime) -> None:
     """Note that a sweep which began at `now` is done, unless settings changed meanwhile."""
-    connection.execute(
-        "UPDATE sweeps SET swept_to = %s WHERE swept_to IS NOT DISTINCT FROM %s", [now, before]
-    )
+    connection.execute("UPDATE sweeps SET swept_to = %s WHERE swept_to = %s", [now, before])

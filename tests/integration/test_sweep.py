@@ -93,6 +93,32 @@ def test_a_time_that_was_made_shorter_counts_for_what_is_there(context: FakeCont
     assert sweep(context).run().photos == 1
 
 
+def test_a_time_that_is_made_shorter_during_the_first_sweep_counts(context: FakeContext) -> None:
+    answered(context)
+    context.clock.move(12 * HOUR)
+    shorter = CollectionSettings(retention=Retention(photos_seconds=HOUR))
+    read = context.gallery.retentions
+
+    def read_then_change() -> object:
+        kept = read()
+        context.gallery.change_collection("default", "default", shorter)
+        return kept
+
+    context.gallery.retentions = read_then_change
+    assert sweep(context).run().photos == 0
+    context.gallery.retentions = read
+    assert sweep(context).run().photos == 1
+
+
+def test_a_collection_that_is_made_after_its_photos_counts(context: FakeContext) -> None:
+    answered(context, "late")
+    context.clock.move(2 * HOUR)
+    assert sweep(context).run().photos == 0
+    short = CollectionSettings(retention=Retention(photos_seconds=HOUR))
+    context.gallery.create_collection("default", "late", short)
+    assert sweep(context).run().photos == 1
+
+
 def test_a_job_whose_photo_goes_unanswered_ends(context: FakeContext) -> None:
     job_id = context.upload(b"photo")
     context.clock.move(DAY)
