@@ -93,10 +93,10 @@ def _step(
     rescued: tuple[str, ...] = ()
     started: tuple[str, ...] = ()
     given_up: tuple[str, ...] = ()
+    healthy = least_healthy(aim.desired, config, busy=backlog.total > 0)
     short = aim.desired + renewal.ahead - capacity
     if short > 0:
         rescued = upkeep.rescuable[:short]
-        healthy = least_healthy(aim.desired, config, busy=backlog.total > 0)
         rescued += upkeep.outdated[: max(0, healthy - capacity - len(rescued))]
         if rescued:
             reasons.append(Reason.RESCUED)
@@ -104,7 +104,11 @@ def _step(
         started, made, held = _grow(state, fleet, unseen, short, config, now)
         reasons += held
     elif short < 0 and not state.intent:
-        given_up, held = drains(state, backlog, fleet, -short, config, now)
+        surplus = -short
+        if fleet.outdated:
+            # What was launched for the outdated ones does not work yet while it boots.
+            surplus = min(surplus, max(0, len(fleet.ready) - healthy))
+        given_up, held = drains(state, backlog, fleet, surplus, config, now)
         reasons += held
     if not (rescued or given_up):
         given_up = renewal.drain

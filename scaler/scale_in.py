@@ -51,8 +51,8 @@ def drains(
         surplus,
         free,
         key=lambda each: (
-            each.keep_until > now,
             not each.outdated,
+            each.keep_until > now,
             each.market is Market.SPOT,
             each.launched_at,
             each.instance_id,

@@ -67,7 +67,10 @@ def read_template(ec2: "EC2Client", names: StackNames) -> Template | None:
 
 @dataclass
 class TemplateWatch:
-    """Reads the template once a minute at most; what cannot be read outdates nobody."""
+    """Reads the template once a minute at most; what was never read outdates nobody.
+
+    Versions only grow, so what was read last holds while it cannot be read again.
+    """
 
     ec2: "EC2Client"
     names: StackNames
@@ -81,5 +84,5 @@ class TemplateWatch:
         now = self.clock()
         if now - self._asked_at >= self.period:
             self._asked_at = now
-            self._latest = read_template(self.ec2, self.names)
+            self._latest = read_template(self.ec2, self.names) or self._latest
         return self._latest

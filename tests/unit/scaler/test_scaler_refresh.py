@@ -9,7 +9,16 @@ import pytest
 
 from faces.contracts.names import TAG_DRAIN
 from scaler.decide import decide
-from scaler.model import Backlog, Decision, Fleet, FleetConfig, Instance, Observation, Reason
+from scaler.model import (
+    Backlog,
+    Decision,
+    Fleet,
+    FleetConfig,
+    Instance,
+    Observation,
+    Reason,
+    ScaleIn,
+)
 from scaler.state import Breaker, BreakerState, ControllerState
 from scaler.template import TAG_VERSION, Template, TemplateWatch, read_template
 from tests.unit.scaler.fake_ec2 import FakeEc2, client_error, image_of
@@ -124,6 +133,35 @@ def test_without_room_a_claim_is_not_taken_back_before_it_is_confirmed(
             world.workers_live()
     assert {each.version for each in world.ec2.existing()} == {2}
     assert len(world.ec2.machines) == 2 * number
+
+
+@pytest.mark.parametrize("least", [0, 2])
+def test_surplus_is_not_given_up_while_what_replaces_it_boots(least: int) -> None:
+    """Nor is a new worker given up for an outdated one that is to be kept."""
+    config = FleetConfig(
+        scale_in=ScaleIn.SURPLUS,
+        min_instances=least,
+        scale_in_window=0,
+        min_runtime=60,
+        refresh_surge=1.0,
+        refresh_min_healthy=1.0,
+    )
+    world = World(config, Backlog(10, 20))
+    world.ec2.boot = 40
+    for _ in range(30):
+        world.tick()
+        world.wait(5)
+    world.ec2.version += 1
+    world.wait(60)
+    for _ in range(100):
+        assert world.tick().decision.rescue == ()
+        world.wait(5)
+        if len(world.records) % 3 == 0:
+            world.workers_live()
+        marks = [world.ec2.machines[each].tags for each in world.running()]
+        assert sum(TAG_DRAIN not in tags for tags in marks) >= 6
+    assert {each.version for each in world.ec2.existing()} == {2}
+    assert len(world.ec2.machines) == 12
 
 
 def test_the_only_worker_is_rescued_when_load_returns() -> None:
@@ -285,16 +323,19 @@ def test_an_image_that_is_not_known_outdates_nobody() -> None:
     assert not Template(3, "").outdates(*described(None, "ami-1"))
 
 
-def test_the_template_is_read_once_a_minute_and_unreadable_it_outdates_nobody() -> None:
+def test_the_template_is_read_once_a_minute_and_unreadable_it_is_as_before() -> None:
     now = START
     ec2 = FakeEc2(clock=lambda: now)
     watch = TemplateWatch(cast(Any, ec2), NAMES, lambda: now)
+    ec2.fail("describe_launch_template_versions", client_error("UnauthorizedOperation"))
+    assert watch.read() is None
+    now += 60
     assert watch.read() == Template(1, image_of(1))
     ec2.version = 2
     now += 59
     assert watch.read() == Template(1, image_of(1))
     ec2.fail("describe_launch_template_versions", client_error("UnauthorizedOperation"))
     now += 1
-    assert watch.read() is None
+    assert watch.read() == Template(1, image_of(1))
     now += 60
     assert watch.read() == Template(2, image_of(2))
