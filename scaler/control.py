@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from faces.contracts.names import TAG_HOLD, StackNames
+from faces.contracts.names import TAG_HOLD, TAG_KEEP, StackNames
 from faces.contracts.settings import SettingsError, StackSettings
 from scaler.config import apply_overlay, overlay_name, ssm_overlay
 from scaler.state import Breaker
@@ -97,10 +97,11 @@ class Control:
         self.change({}, ["SCALER_PAUSE_UNTIL"])
 
     def hold(self, instance_ids: Sequence[str], seconds: float) -> None:
-        """Keep the scaler from draining or ending these instances for a while."""
+        """Keep these instances for a while: not ended, nor by their own worker when idle."""
         until = f"{self._clock() + seconds:.0f}"
         self._ec2.create_tags(
-            Resources=list(instance_ids), Tags=[{"Key": TAG_HOLD, "Value": until}]
+            Resources=list(instance_ids),
+            Tags=[{"Key": TAG_HOLD, "Value": until}, {"Key": TAG_KEEP, "Value": until}],
         )
 
     def close_breaker(self) -> None:
@@ -145,7 +146,7 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("close-breaker")
     hold = verbs.add_parser("hold")
     hold.add_argument("instances", nargs="+")
-    hold.add_argument("--minutes", type=float, required=True)
+    hold.add_argument("--minutes", type=float, default=60.0, help="default: 60")
     return made
 
 

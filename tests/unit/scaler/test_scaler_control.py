@@ -74,7 +74,11 @@ def test_a_pause_expires_and_can_be_ended(desk: Desk) -> None:
 def test_a_hold_says_until_when(desk: Desk) -> None:
     desk.ec2.launch_elsewhere(1, {})
     desk.do("hold", "i-0000", "--minutes", "10")
-    assert desk.ec2.machines["i-0000"].tags["faces:hold"] == f"{START + 600:.0f}"
+    tags = desk.ec2.machines["i-0000"].tags
+    # An idle worker would end itself, held or not.
+    assert tags["faces:hold"] == tags["faces:keep"] == f"{START + 600:.0f}"
+    desk.do("hold", "i-0000")
+    assert tags["faces:hold"] == f"{START + 3600:.0f}"
 
 
 def test_the_breaker_is_closed_between_two_invocations(desk: Desk) -> None:
