@@ -12,12 +12,12 @@ from pathlib import Path
 from rich.console import Console
 
 from benchmarks.accuracy.calibrate import CACHE
-from benchmarks.accuracy.dataset import DatasetError, load
+from benchmarks.accuracy.command import new_file, run
+from benchmarks.accuracy.dataset import load
 from benchmarks.accuracy.extract import Look, extract
 from benchmarks.accuracy.measure import measure
 from benchmarks.accuracy.report import print_report
 from faces.contracts.worker_settings import DEFAULT_FALSE_ACCEPT_RATE
-from gpu_worker.backends.base import ModelUnusableError
 from gpu_worker.profiles import PROFILES
 
 
@@ -28,28 +28,21 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--profile", choices=sorted(PROFILES), default="default")
     parser.add_argument("--folds", type=int, nargs="+", help="only these folds of the pairs")
     parser.add_argument("--width", type=int, default=0, help="scale photos to so many pixels")
-    parser.add_argument("--json", type=Path, help="also write every figure there")
+    parser.add_argument("--json", type=new_file, help="also write every figure there")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--rate", type=float, default=DEFAULT_FALSE_ACCEPT_RATE)
     given = parser.parse_args(arguments)
     console = Console()
     profile = PROFILES[given.profile]
-    try:
-        data = load(given.data, given.folds)
-        records = extract(
-            data.photos,
-            [profile],
-            CACHE,
-            console,
-            look=Look(given.width),
-            processes=given.processes,
-        )
-    except KeyboardInterrupt:
-        console.print("Interrupted; the same command goes on where it was.")
-        return 130
-    except (DatasetError, ModelUnusableError) as error:
-        console.print(f"[red]{error}[/]")
-        return 2
+    data = load(given.data, given.folds)
+    records = extract(
+        data.photos,
+        [profile],
+        CACHE,
+        console,
+        look=Look(given.width),
+        processes=given.processes,
+    )
     report = measure(profile, data, records, given.rate, plots=CACHE)
     print_report(report, console)
     console.print(f"Plots: {CACHE}/roc.png, det.png, rejection.png, reliability.png")
@@ -59,4 +52,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(main))

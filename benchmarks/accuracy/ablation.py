@@ -20,8 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.accuracy.calibrate import CACHE, halves, mean_person, people_folds
-from benchmarks.accuracy.dataset import Dataset, load
-from benchmarks.accuracy.extract import Look, Record
+from benchmarks.accuracy.command import new_file, run
+from benchmarks.accuracy.dataset import Dataset, load_folds
+from benchmarks.accuracy.extract import Look, Record, extract
 from benchmarks.accuracy.scores import Faces, Floats, Mask
 from benchmarks.accuracy.several import several_photos
 from benchmarks.accuracy.views import extract_views, fused, view_name
@@ -97,10 +98,10 @@ def main(arguments: list[str]) -> int:
     """Measure and print the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.ablation")
     parser.add_argument("data", type=Path)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=new_file)
     given = parser.parse_args(arguments)
     console = Console(width=120)
-    data = load(given.data)
+    data = load_folds(given.data)
     records = extract_views(data, VIEWS, CACHE, console)
     steps = [
         _step(name, data, records, views, centred=centred) for name, views, centred in PROFILES
@@ -111,7 +112,9 @@ def main(arguments: list[str]) -> int:
         _normalised("default, adaptive s-norm with a cohort", data, records, _adaptive),
     ]
     _print(steps, console)
-    several = several_photos(halves(data, fused(records, data, DEFAULT), centred=True), records)
+    # Single views have no quality score, so the whole profile's is taken.
+    scored = extract(data.photos, [DEFAULT], CACHE, console)
+    several = several_photos(halves(data, fused(records, data, DEFAULT), centred=True), scored)
     console.print(several.table())
     unsure = {limit: _less_sure(records, limit) for limit in (0.9, 0.95, 0.99, 0.999)}
     console.print(
@@ -255,4 +258,4 @@ def _print(steps: Sequence[Step], console: Console) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(main))

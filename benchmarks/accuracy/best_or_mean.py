@@ -19,10 +19,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.accuracy.calibrate import CACHE
+from benchmarks.accuracy.command import run
 from benchmarks.accuracy.dataset import DatasetError, load
 from benchmarks.accuracy.extract import extract
 from benchmarks.accuracy.scores import Faces, Floats, Indices, stack
-from gpu_worker.backends.base import FloatArray, ModelUnusableError
+from gpu_worker.backends.base import FloatArray
 from gpu_worker.profiles import PROFILES
 
 DRAWS = 30
@@ -144,17 +145,13 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     console = Console()
     profile = PROFILES[given.profile]
-    try:
-        data = load(given.data)
-        records = extract(data.photos, [profile], CACHE, console)
-        faces = stack([record.vectors.get(profile.name) for record in records], data.person)
-        rows = [measure(faces, enrolled, given.draws) for enrolled in ENROLLED]
-    except (DatasetError, ModelUnusableError) as error:
-        console.print(f"[red]{error}[/]")
-        return 2
+    data = load(given.data)
+    records = extract(data.photos, [profile], CACHE, console)
+    faces = stack([record.vectors.get(profile.name) for record in records], data.person)
+    rows = [measure(faces, enrolled, given.draws) for enrolled in ENROLLED]
     console.print(table(rows))
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(main))

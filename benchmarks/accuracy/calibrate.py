@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from benchmarks.accuracy.dataset import Dataset, load
+from benchmarks.accuracy.command import run
+from benchmarks.accuracy.dataset import Dataset, load_folds
 from benchmarks.accuracy.extract import LIKE_A_WORKER, Look, Record
 from benchmarks.accuracy.fit import (
     log_ratio,
@@ -40,7 +41,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.calibrate")
     parser.add_argument("data", type=Path, help="folder in LFW's form, with pairs.txt")
     console = Console()
-    data = load(parser.parse_args(arguments).data)
+    data = load_folds(parser.parse_args(arguments).data)
     for profile in PROFILES.values():
         scored = len(profile.views) > 1
         looks = [
@@ -184,4 +185,4 @@ def _signs(record: Record, agreement: float) -> FloatArray:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(main))

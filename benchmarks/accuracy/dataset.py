@@ -106,6 +106,20 @@ def load(folder: Path, folds: Iterable[int] | None = None) -> Dataset:
     return Dataset(photos, people, person, pairs, ordered, missing)
 
 
+def load_folds(folder: Path) -> Dataset:
+    """Read a folder for what learns from some folds of the pairs and tests on another one.
+
+    Raises
+    ------
+    DatasetError
+        As `load`, and when there are fewer than two folds.
+    """
+    data = load(folder)
+    if len(data.folds) < 2:
+        raise DatasetError(f"{folder / 'pairs.txt'} must name photos that are here in two folds")
+    return data
+
+
 def read_pairs(
     text: str, known: Mapping[PhotoKey, int], folds: set[int] | None = None
 ) -> tuple[tuple[Pair, ...], int]:

@@ -15,6 +15,7 @@ SEED_FAR, SEED_FRR = 0.0419, 0.0643
 SEED_RATES = (0.01, SEED_FAR, 0.05, 0.10)
 FPIR_RATES = (0.01, 0.001)
 _SPLIT_SEED = 0
+_DRAWS = 20
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,21 @@ class Outcomes:
 
 
 @dataclass(frozen=True)
+class RandomHalves:
+    """What another choice of the enrolled half gives, as (mean, standard deviation).
+
+    Attributes
+    ----------
+    frr_at_far : by false accept rate.
+    far_at_frr : by false reject rate.
+    """
+
+    draws: int
+    frr_at_far: dict[float, tuple[float, float]]
+    far_at_frr: dict[float, tuple[float, float]]
+
+
+@dataclass(frozen=True)
 class SeedResult:
     """FRR and FAR as one of the projects that came before measured them."""
 
@@ -193,6 +209,7 @@ class SeedResult:
     equal_error: float
     at_far: dict[float, Outcomes]
     at_shipped: Outcomes
+    halves: RandomHalves
     known: Search
     strangers: Search
 
@@ -214,8 +231,34 @@ def seed_protocol(data: Dataset, faces: Faces, shipped_threshold: float) -> Seed
         equal_error=float((far[crossing] + frr[crossing]) / 2),
         at_far={rate: outcomes(known, strangers, strangers.threshold(rate)) for rate in SEED_RATES},
         at_shipped=outcomes(known, strangers, shipped_threshold),
+        halves=random_halves(data, faces, known),
         known=known,
         strangers=strangers,
+    )
+
+
+def random_halves(data: Dataset, faces: Faces, known: Search) -> RandomHalves:
+    """Draw the half that is enrolled for the false accepts again and again.
+
+    Parameters
+    ----------
+    known : the search for the people who are enrolled, which is the same each time.
+    """
+    rng = np.random.default_rng(_SPLIT_SEED)
+    found = np.sort(np.where(known.right, known.top, -1.0))
+    reached = float(found[int(SEED_FRR * len(found))]) if len(found) else -1.0
+    frr: dict[float, list[float]] = {far: [] for far in (SEED_FAR, 0.01)}
+    far = []
+    for _ in range(_DRAWS):
+        order = rng.permutation(len(data.people))
+        strangers = _strangers(data, faces, np.isin(np.arange(len(order)), order[::2]))
+        far.append(_mean(strangers.accepted(reached)))
+        for rate, missed in frr.items():
+            missed.append(1 - _mean(known.recognised(strangers.threshold(rate))))
+    return RandomHalves(
+        _DRAWS,
+        {rate: (float(np.mean(missed)), float(np.std(missed))) for rate, missed in frr.items()},
+        {SEED_FRR: (float(np.mean(far)), float(np.std(far)))},
     )
 
 

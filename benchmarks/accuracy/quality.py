@@ -24,7 +24,8 @@ from benchmarks.accuracy.calibrate import (
     people_folds,
     quality_of,
 )
-from benchmarks.accuracy.dataset import Dataset, load
+from benchmarks.accuracy.command import new_file, run
+from benchmarks.accuracy.dataset import Dataset, load_folds
 from benchmarks.accuracy.extract import LIKE_A_WORKER, Record
 from benchmarks.accuracy.held_out import Reliability, reliability
 from benchmarks.accuracy.scores import Faces, Floats
@@ -59,10 +60,10 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy.quality")
     parser.add_argument("data", type=Path)
     parser.add_argument("--profile", choices=sorted(PROFILES), default="default")
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=new_file)
     given = parser.parse_args(arguments)
     console = Console()
-    data, profile = load(given.data), PROFILES[given.profile]
+    data, profile = load_folds(given.data), PROFILES[given.profile]
     looks = [
         extract_views(data, profile.views, CACHE, console, look)
         for look in (LIKE_A_WORKER, *WORSENED)
@@ -154,4 +155,4 @@ def _table(found: Foretold) -> Table:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(main))

@@ -10,7 +10,13 @@ from rich.table import Table
 
 from benchmarks.accuracy.held_out import HeldOut
 from benchmarks.accuracy.intervals import Estimate
-from benchmarks.accuracy.protocols import OpenSetResult, Outcomes, PairResult, SeedResult
+from benchmarks.accuracy.protocols import (
+    OpenSetResult,
+    Outcomes,
+    PairResult,
+    RandomHalves,
+    SeedResult,
+)
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,7 @@ def print_report(report: AccuracyReport, console: Console) -> None:
         for group, value in groups.items():
             row(f"{name} {group}: TAR at FAR 0.001", value)
     console.print(table)
+    _print_halves(report.seed.halves, console)
     for rejection in report.rejection:
         steps = ", ".join(
             f"{rejected:.0%}: {misses:.2%}"
@@ -162,6 +169,18 @@ def _seed_rows(seed: SeedResult, row: Any) -> None:
     for rate, found in seed.at_far.items():
         _outcome_rows(f"at FAR {rate:g}", found, row)
     _outcome_rows("at the service's threshold", seed.at_shipped, row)
+
+
+def _print_halves(found: RandomHalves, console: Console) -> None:
+    parts = [
+        f"{asked} at {given} {rate:.2%} is {mean:.1%} ± {spread:.1%}"
+        for asked, given, rates in (
+            ("FRR", "FAR", found.frr_at_far),
+            ("FAR", "FRR", found.far_at_frr),
+        )
+        for rate, (mean, spread) in rates.items()
+    ]
+    console.print(f"over {found.draws} random halves of the people: {', '.join(parts)}")
 
 
 def _outcome_rows(name: str, found: Outcomes, row: Any) -> None:

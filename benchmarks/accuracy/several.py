@@ -46,10 +46,16 @@ def several_photos(parts: Sequence[Faces], records: Sequence[Record]) -> Several
     Parameters
     ----------
     parts : each fold's faces.
+    records : of a profile that scores quality; one of a single view does not.
+
+    Raises
+    ------
+    ValueError
+        When a photo's face has no score: all would count alike.
     """
-    score = np.array(
-        [1.0 if r.quality is None or r.quality.score is None else r.quality.score for r in records]
-    )
+    if any(record.quality is not None and record.quality.score is None for record in records):
+        raise ValueError("these records have no quality scores")
+    score = np.array([(r.quality and r.quality.score) or 0.0 for r in records])
     ways: dict[str, Callable[[FloatArray, Floats], FloatArray]] = {
         "nearest of them": lambda vectors, _: vectors,
         "mean of them": lambda vectors, _: _unit(vectors.mean(axis=0))[None],

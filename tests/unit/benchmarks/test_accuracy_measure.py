@@ -80,6 +80,9 @@ def test_every_protocol_is_in_the_document(tmp_path: Path) -> None:
     assert {"recognised", "wrong_person", "no_match", "not_detected", "not_enrolled"} < set(shares)
     assert {"value", "low", "high", "count"} == set(shares["recognised"])
     assert document["counts"]["not_detected"]["value"] == 0
+    drawn = document["seed"]["halves"]
+    assert (drawn["draws"], drawn["frr_at_far"]["0.0419"][0]) == (20, 0)
+    assert set(drawn["far_at_frr"]) == {"0.0643"}
     assert document["held_out"]["verify"]["error"] < 0.2
     assert len(document["held_out"]["asked"]) == 9
     plots = {file.name for file in (tmp_path / "plots").iterdir()}
