@@ -4,7 +4,8 @@ Both are measured in turns in one run, because the speed of a shared machine cha
 the ratio holds. On all cores, the worker runs as one process of one thread for each, the
 baseline as one process with a thread for each; its threads wait actively, so that this
 ratio is only right on an idle machine. On one core, both run as one process of one thread,
-and images are counted by CPU seconds, which others on the machine hardly change.
+and images are counted by CPU seconds, which others on the machine hardly change. Both look at
+each face once (the profile `plain`); a worker's default profile looks twice.
 
 `BENCH_SECONDS` (3) is how long each turn lasts, `BENCH_ROUNDS` (3) how many turns,
 `BENCH_PHOTOS` (500) how many photos of mixed sizes the memory is watched for; the

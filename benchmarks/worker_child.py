@@ -45,7 +45,7 @@ def gallery() -> FloatArray:
 
 
 def worker(weights: Path, cache: Path, threads: int) -> Identify:
-    """Return what the worker does with photos, without its queues."""
+    """Return what the worker does with photos by the profile `plain`, without its queues."""
     choice = Choice("cpu", "of the benchmark")
     backend = load(choice, weights, cache, threads=threads, detection="exact")
 
