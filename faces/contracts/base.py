@@ -1,4 +1,7 @@
-"""The base of every document that crosses a boundary."""
+"""The base of every document that crosses a boundary.
+
+Numbers are finite: JSON has no others, and what was written as null could not be read again.
+"""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -6,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 class Document(BaseModel):
     """An immutable document; unknown fields are refused so that typing errors surface."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class StoredDocument(BaseModel):
@@ -16,4 +19,4 @@ class StoredDocument(BaseModel):
     newer writer adds while a deployment is under way.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)

@@ -4,30 +4,38 @@ A file begins with a `Header`, holds one `PersonRecord` a line, and ends with a 
 whose checksum covers all lines before it.
 """
 
-from datetime import date, datetime
-from typing import Literal
+from datetime import UTC, date, datetime
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from faces.contracts.base import Document, StoredDocument
 from faces.contracts.errors import ErrorCode
-from faces.contracts.people import Email, ExternalId, Name
+from faces.contracts.people import Email, ExternalId, Line, Name
 from faces.contracts.results import FaceQuality
 
 MAX_PEOPLE = 200
 MAX_FACES_OF_PERSON = 100
 # base64 of 512 half-precision numbers, little-endian.
 VECTOR_CHARACTERS = 1368
+_YEARS = range(1900, 9999)
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """Return a time in UTC; refuse what no zone's calendar may hold any more."""
+    if moment.year not in _YEARS:
+        raise ValueError(f"must be of the years {_YEARS[0]} to {_YEARS[-1]}")
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 class FaceRecord(Document):
     """A face with its vector: base64 of 512 IEEE 754 half-precision numbers, little-endian."""
 
     face_id: str = Field(min_length=36, max_length=36)
-    model_tag: str = Field(min_length=1, max_length=200)
+    model_tag: Annotated[str, Field(min_length=1, max_length=200), Line]
     vector: str = Field(min_length=VECTOR_CHARACTERS, max_length=VECTOR_CHARACTERS)
     quality: FaceQuality | None = None
-    created_at: datetime | None = None
+    created_at: Annotated[datetime, AfterValidator(_in_utc)] | None = None
 
 
 class PersonRecord(Document):

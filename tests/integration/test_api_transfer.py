@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 from faces.gallery.records import NewPerson
+from tests.fixtures import gallery as made_up
 from tests.fixtures.api import api_on
 from tests.fixtures.gallery import HERE, MODEL, enroll, vector
 from tests.unit.chalice_app.fakes import FakeContext
 from tests.unit.chalice_app.gateway import call
 
+QUALITY = made_up.QUALITY.model_dump(mode="json")
 EXPORT, IMPORT = "/v1/collections/{}/export", "/v1/collections/{}/import"
 
 
@@ -90,12 +92,17 @@ def test_a_person_whose_email_is_taken_is_left_out(
         ({"vector": "A" * 1368}, "people.0.faces.0.vector"),
         ({"vector": "!" * 1368}, "people.0.faces.0.vector"),
         ({"vector": "AA=="}, "people.0.faces.0.vector"),
+        ({"model_tag": "a\0b"}, "people.0.faces.0.model_tag"),
+        ({"created_at": "0001-01-01T00:00:00+14:00"}, "people.0.faces.0.created_at"),
+        ({"created_at": "9999-12-31T23:59:59-14:00"}, "people.0.faces.0.created_at"),
+        ({"quality": {**QUALITY, "sharpness": "nan"}}, "people.0.faces.0.quality.sharpness"),
+        ({"quality": {**QUALITY, "sharpness": 1e999}}, "people.0.faces.0.quality.sharpness"),
         ({"face_id": "x" * 36}, "people.0.faces.0.face_id"),
         ({"face_id": "01A1FE3F-4440-7283-9F9D-42ADAC281CFC"}, "people.0.faces.0.face_id"),
     ],
 )
 def test_what_is_no_export_is_refused(
-    context: FakeContext, exported: list[Any], change: dict[str, str], field: str
+    context: FakeContext, exported: list[Any], change: dict[str, Any], field: str
 ) -> None:
     person = {**exported[0], "faces": [{**exported[0]["faces"][0], **change}]}
     answer = call("POST", IMPORT.format("copy"), {"people": [person]})
