@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from scaler import breaker as circuit
-from scaler.model import FleetConfig
+from scaler.model import Decision, FleetConfig
 from scaler.state import ControllerState, Pool, cool_off_key, with_usage
 
 
@@ -35,16 +35,17 @@ class Outcome:
 
 
 def absorb(
-    state: ControllerState, outcome: Outcome, config: FleetConfig, now: float
+    decision: Decision, outcome: Outcome, config: FleetConfig, now: float
 ) -> ControllerState:
-    """Return the state (`Decision.state`) after its decision was carried out.
+    """Return the state after a decision was carried out.
 
     What was launched is capacity from now on, whether EC2 shows it yet or not. What a
-    launch fell short of is simply missing at the next tick.
+    launch fell short of is simply missing at the next tick. A launch whose end is not known
+    stays written down until it was asked for again and answered.
     """
-    intent = state.intent
-    if intent is not None and not outcome.launch_unknown:
-        state = with_usage(state, requested=intent.count, launched=len(outcome.launched))
+    state, asked = decision.state, decision.launch
+    if asked is not None and not outcome.launch_unknown:
+        state = with_usage(state, requested=asked.count, launched=len(outcome.launched))
         state = replace(state, intent=None)
     coming = (*outcome.launched, *outcome.started)
     breaker, backoff, until = state.breaker, state.backoff, state.backoff_until

@@ -118,7 +118,7 @@ class Controller:
                 self.store.save(decision.state, now)
                 self._state = decision.state
                 outcome = self.executor.carry_out(decision, fleet, config, now)
-                self._state = absorb(decision.state, outcome, config, now)
+                self._state = absorb(decision, outcome, config, now)
                 self.store.save(self._state, self.clock())
             else:
                 self._state = decision.state

@@ -125,7 +125,7 @@ class Ours:
                 capacity_errors=tuple((launch.market, names[pool]) for pool in answer.dry_pools),
                 retryable=1 if answer.throttled else 0,
             )
-        self._state = absorb(decision.state, outcome, self._config, now)
+        self._state = absorb(decision, outcome, self._config, now)
 
     def _name(self, worker: Worker, now: float) -> str:
         name = f"i-{worker.number:06}"

@@ -191,7 +191,7 @@ def test_stopped_instances_are_started_before_new_ones_are_launched() -> None:
     decision = step(20, fleet=fleet)
     assert (decision.start, decision.launches) == (("warm-01", "warm-02"), 2)
     # A start that EC2 does not show yet is not asked for again.
-    again = absorb(decision.state, Outcome(started=decision.start, launched=("n",)), PLAIN, NOW)
+    again = absorb(decision, Outcome(started=decision.start, launched=("n",)), PLAIN, NOW)
     assert step(15, fleet=fleet, state=again).start == ()
 
 
@@ -257,7 +257,7 @@ def test_an_open_breaker_launches_nothing_and_probes_with_one() -> None:
     probe = step(50, state=due)
     assert probe.launches == 1
     assert Reason.BREAKER_PROBES in probe.reasons
-    probing = absorb(probe.state, Outcome(launched=("probe",)), PLAIN, NOW)
+    probing = absorb(probe, Outcome(launched=("probe",)), PLAIN, NOW)
     assert step(50, state=probing).launch is None
     assert step(50, state=probing, booted=(30.0,)).launches == 5
 

@@ -72,6 +72,24 @@ def test_a_launch_whose_answer_was_lost_is_not_made_twice() -> None:
     assert len(world.ec2.machines) == 1
 
 
+def test_a_launch_without_an_answer_is_remembered_while_something_else_is_done() -> None:
+    world = World(FleetConfig(max_instances=6), Backlog(30, 0))
+    world.ec2.launch_elsewhere(1, NAMES.worker_tags("elsewhere"))
+    world.ec2.show = 30
+    world.ec2.fail("create_fleet", timed_out(), after=True)
+    world.ec2.fail("create_tags", timed_out())
+    assert world.tick().outcome.launch_unknown
+    world.wait(1)
+    backing_off = world.tick()  # and gives the name that is missing
+    assert backing_off.decision.launch is None
+    assert len(world.ec2.asked("create_tags")) == 2
+    assert backing_off.state.intent is not None
+    for _ in range(8):
+        world.wait(5)
+        world.tick()
+    assert len(world.ec2.machines) == 6
+
+
 def test_a_process_that_dies_in_a_launch_leaves_its_token() -> None:
     world = World(FleetConfig(), Backlog(5, 0))
     world.ec2.fail("create_fleet", cast(Any, KeyboardInterrupt()), after=True)
