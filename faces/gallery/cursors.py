@@ -17,7 +17,8 @@ def read_id(cursor: str | None) -> UUID | None:
 
 def write_name(lower_name: str, person_id: UUID) -> str:
     """Return the place of a person in the order by name."""
-    text = json.dumps([lower_name, str(person_id)])
+    # A letter takes four bytes at most as it is, twelve escaped.
+    text = json.dumps([lower_name, str(person_id)], ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode()
 
 

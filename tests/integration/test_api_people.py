@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -120,6 +121,16 @@ def test_a_deleted_person_goes_with_faces_vectors_and_photos(context: FakeContex
     entry = call("GET", "/v1/audit?action=person.delete").json["entries"][0]
     assert (entry["key_id"], entry["target"]) == ("root", ann["person_id"])
     assert entry["counts"] == {"people": 1, "faces": 1, "unmatched_faces": 1, "photos": 1}
+
+
+def test_pages_go_on_after_any_name(context: FakeContext) -> None:
+    for name in ("\U00010400" * 200, "\U00010401" * 200):
+        assert call("POST", "/v1/people", {"name": name}).status == 201
+    first = call("GET", "/v1/people?limit=1").json
+    cursor = quote(first["next_cursor"])
+    second = call("GET", f"/v1/people?limit=1&cursor={cursor}")
+    assert second.status == 200
+    assert second.json["people"][0]["name"] != first["people"][0]["name"]
 
 
 def test_a_person_can_be_made_before_there_is_a_face(context: FakeContext) -> None:
