@@ -10,9 +10,10 @@ dpkg --install "$package"
 install -m 0644 /opt/elastic-faces/cloudwatch-agent.json "$home/etc/elastic-faces.json"
 install -d /etc/systemd/system/amazon-cloudwatch-agent.service.d
 cat > /etc/systemd/system/amazon-cloudwatch-agent.service.d/stack.conf <<'END'
-# The stack's name is known at the first boot only.
+# The stack's name is known at the first boot only, and on a worker only.
 [Unit]
-After=cloud-final.service
+After=cloud-final.service multi-user.target
+ConditionPathExists=/etc/elastic-faces/worker.env
 [Service]
 EnvironmentFile=/etc/elastic-faces/worker.env
 ExecStartPre=/bin/sh -c "sed s/STACK/$FACES_STACK/g /opt/aws/amazon-cloudwatch-agent/etc/elastic-faces.json > /opt/aws/amazon-cloudwatch-agent/etc/amazon-cloudwatch-agent.json"
