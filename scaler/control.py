@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 # Somebody else's invocation holds the lease for most of each minute.
 _LEASE_TRIES = 90
+# A pause or a hold that nobody remembers ends by itself.
+_MOST_MINUTES = 7 * 24 * 60
 
 
 class Control:
@@ -65,9 +67,22 @@ class Control:
         self._sleep = sleep
 
     def overlay(self) -> dict[str, Any]:
-        """Return the settings that are set over the environment's."""
+        """Return the settings that are set over the environment's.
+
+        Raises
+        ------
+        SettingsError
+            When what is stored is no JSON object; the scaler goes on without it.
+        """
         text = ssm_overlay(self._ssm, self._names)()
-        return dict(json.loads(text)) if text else {}
+        try:
+            return dict(json.loads(text)) if text else {}
+        except (ValueError, TypeError):
+            name = overlay_name(self._names)
+            raise SettingsError(
+                f"{name} is no JSON object: see it with `aws ssm get-parameter --name {name}`,"
+                f" clear it with `aws ssm delete-parameter --name {name}`"
+            ) from None
 
     def change(self, more: Mapping[str, str], less: Sequence[str] = ()) -> dict[str, Any]:
         """Set and unset settings; return the overlay.
@@ -141,13 +156,20 @@ def parser() -> argparse.ArgumentParser:
     verbs.add_parser("show", help="the overlay and the stored state, as JSON")
     verbs.add_parser("set").add_argument("settings", nargs="+", metavar="VARIABLE=VALUE")
     verbs.add_parser("unset").add_argument("settings", nargs="+", metavar="VARIABLE")
-    verbs.add_parser("pause").add_argument("--minutes", type=float, required=True)
+    verbs.add_parser("pause").add_argument("--minutes", type=_minutes, required=True)
     verbs.add_parser("resume")
     verbs.add_parser("close-breaker")
     hold = verbs.add_parser("hold")
     hold.add_argument("instances", nargs="+")
-    hold.add_argument("--minutes", type=float, default=60.0, help="default: 60")
+    hold.add_argument("--minutes", type=_minutes, default=60.0, help="default: 60")
     return made
+
+
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not 0 < minutes <= _MOST_MINUTES:
+        raise argparse.ArgumentTypeError("must be above 0, and a week (10080) at most")
+    return minutes
 
 
 def run(control: Control, arguments: argparse.Namespace) -> dict[str, Any]:

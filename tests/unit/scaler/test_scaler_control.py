@@ -66,6 +66,25 @@ def test_what_the_scaler_would_refuse_is_refused_here(desk: Desk) -> None:
     assert desk.ssm.values == {}
 
 
+@pytest.mark.parametrize("text", ["not JSON", "[1]", "5"])
+def test_a_damaged_overlay_is_told_with_what_to_do(desk: Desk, text: str) -> None:
+    desk.ssm.values["/faces-test/scaler"] = text
+    for words in (["show"], ["set", "SCALER_RULE=flow"], ["pause", "--minutes", "5"]):
+        with pytest.raises(SettingsError, match="delete-parameter --name /faces-test/scaler"):
+            desk.do(*words)
+    assert desk.ssm.values["/faces-test/scaler"] == text
+
+
+@pytest.mark.parametrize("minutes", ["0", "-5", "inf", "nan", "10081", "soon"])
+@pytest.mark.parametrize("verb", [["pause"], ["hold", "i-0000"]])
+def test_neither_a_pause_nor_a_hold_is_for_ever(
+    desk: Desk, verb: list[str], minutes: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        desk.do(*verb, "--minutes", minutes)
+    assert "--minutes" in capsys.readouterr().err
+
+
 def test_a_pause_expires_and_can_be_ended(desk: Desk) -> None:
     assert desk.do("pause", "--minutes", "30") == {"paused_until": START + 1800}
     assert desk.do("resume")["overlay"] == {}
