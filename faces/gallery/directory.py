@@ -73,7 +73,7 @@ class Directory:
             done = enrolment.enroll_unmatched(
                 connection, tenant, collection, req_id, person, self._clock(), guard
             )
-            self._enrolled(connection, tenant, collection, actor, done)
+            self._enrolled(connection, tenant, collection, actor, person, done)
         return done
 
     def create_person(
@@ -287,8 +287,16 @@ class Directory:
         )
 
     def _enrolled(
-        self, connection: Connection, tenant: str, collection: str, actor: str, done: Enrolment
+        self,
+        connection: Connection,
+        tenant: str,
+        collection: str,
+        actor: str,
+        person: NewPerson | str,
+        done: Enrolment,
     ) -> None:
+        if isinstance(person, NewPerson):
+            self._record(connection, tenant, collection, actor, "person.create", done.person_id)
         self._record(connection, tenant, collection, actor, "face.enrol", done.face_id)
 
     def _record(

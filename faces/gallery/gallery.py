@@ -72,7 +72,7 @@ class Gallery(Directory):
                 connection, job_id, tenant, collection, person, vector, model_tag, quality, guard
             )
             if new:
-                self._enrolled(connection, tenant, collection, actor, done)
+                self._enrolled(connection, tenant, collection, actor, person, done)
         return done
 
     def remember_unmatched(self, faces: Sequence["UnmatchedFace"]) -> None:

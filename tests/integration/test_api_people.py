@@ -118,6 +118,10 @@ def test_a_deleted_person_goes_with_faces_vectors_and_photos(context: FakeContex
     assert call("POST", "/v1/people", {"req_id": other, "name": "B"}).status == 201
     gone = call("GET", "/v1/audit?action=photo.delete").json["entries"]
     assert [(each["key_id"], each["counts"]) for each in gone] == [("root", {"photos": 1})]
+    assert audit(target=ann["person_id"]) == [
+        ("person.delete", ann["person_id"]),
+        ("person.create", ann["person_id"]),
+    ]
     entry = call("GET", "/v1/audit?action=person.delete").json["entries"][0]
     assert (entry["key_id"], entry["target"]) == ("root", ann["person_id"])
     assert entry["counts"] == {"people": 1, "faces": 1, "unmatched_faces": 1, "photos": 1}

@@ -47,7 +47,7 @@ def test_a_job_that_comes_again_is_recorded_once(gallery: Gallery, log: AuditLog
     job_id = new_id()
     first = enroll(gallery, ANN, vector(1), job_id=job_id)
     assert enroll(gallery, ANN, vector(1), job_id=job_id) == first
-    assert actions(log) == ["face.enrol"]
+    assert actions(log) == ["face.enrol", "person.create"]
 
 
 @pytest.mark.parametrize("what", ["person", "face"])
@@ -64,7 +64,7 @@ def test_a_late_worker_does_not_bring_back_who_was_deleted(
         enroll(gallery, ANN, vector(1), job_id=job_id)
     assert refused.value.code is ErrorCode.UNKNOWN_PERSON
     assert gallery.get_collection(**HERE).faces == 0
-    assert actions(log) == [f"{what}.delete", "face.enrol"]
+    assert actions(log) == [f"{what}.delete", "face.enrol", "person.create"]
 
 
 def test_nor_does_it_bring_back_a_req_id_that_was_used(gallery: Gallery) -> None:
