@@ -22,6 +22,8 @@ class RemoteSearch(Protocol):
 
     def count(self) -> int: ...
 
+    def count_others(self) -> int: ...
+
     def size(self, tenant: str, collection: str) -> int: ...
 
     def search(
@@ -99,7 +101,7 @@ class LimitedSearch:
         ]
 
     def size(self, tenant: str, collection: str) -> int:
-        """Return how many faces the collection has."""
+        """Return with how many people a face of the collection is compared."""
         if self._index is not None:
             return self._index.size(tenant, collection)
         return self._remote.size(tenant, collection)
@@ -111,6 +113,11 @@ class LimitedSearch:
             return
         first = self._counted_at is None
         faces = self._remote.count()
+        if first and (others := self._remote.count_others()):
+            log.warning(
+                "faces of another profile or version are not compared: enrol these people again",
+                extra={"faces": others},
+            )
         self._counted_at = now
         if faces <= (self._limit if first else _BACK * self._limit):
             self._index = self._make_index()

@@ -105,15 +105,26 @@ class DatabaseSearch:
             ).fetchone()
         return 0 if row is None else int(row[0])
 
+    def count_others(self) -> int:
+        """Return how many faces another profile or version made; they are never compared."""
+        with self._connections() as connection:
+            row = connection.execute(
+                "SELECT count(*) FROM faces WHERE model_tag <> %s", [self._model_tag]
+            ).fetchone()
+        return 0 if row is None else int(row[0])
+
     def size(self, tenant: str, collection: str) -> int:
-        """Return how many faces a collection has, or had a minute ago; 0 for an unknown one."""
+        """Return with how many people of a collection a face is compared, or was a minute ago.
+
+        0 for an unknown one.
+        """
         scope = (tenant, collection)
-        counted_at, faces = self._sizes.get(scope, (float("-inf"), 0))
+        counted_at, people = self._sizes.get(scope, (float("-inf"), 0))
         if self._clock() - counted_at >= _COUNT_SECONDS:
             with self._connections() as connection:
-                faces = _collection_size(connection, tenant, collection, self._model_tag)
-            self._sizes[scope] = (self._clock(), faces)
-        return faces
+                people = _collection_size(connection, tenant, collection, self._model_tag)
+            self._sizes[scope] = (self._clock(), people)
+        return people
 
     def search(
         self, tenant: str, collection: str, probes: Embeddings, count: int
@@ -249,8 +260,10 @@ def index_collections(
 def _collection_size(connection: Connection, tenant: str, collection: str, model_tag: str) -> int:
     row = connection.execute(
         """
-        SELECT count(*) FROM faces JOIN collections USING (collection_id)
-        WHERE tenant = %s AND collections.name = %s AND model_tag = %s
+        SELECT count(*) FROM (
+            SELECT DISTINCT person_id FROM faces JOIN collections USING (collection_id)
+            WHERE tenant = %s AND collections.name = %s AND model_tag = %s
+        ) AS people
         """,
         [tenant, collection, model_tag],
     ).fetchone()

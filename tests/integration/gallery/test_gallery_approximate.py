@@ -152,12 +152,15 @@ def test_counts(connections: KeptConnection, gallery: Gallery) -> None:
     now = [0.0]
     search = DatabaseSearch(connections, MODEL, ef_search=40, clock=lambda: now[0])
     assert (search.count(), search.size("default", "default")) == (0, 0)
-    enroll(gallery, NewPerson(name="Ann"), vector(1))
+    ann = enroll(gallery, NewPerson(name="Ann"), vector(1)).person_id
+    enroll(gallery, ann, vector(3, near=1))
     enroll(gallery, NewPerson(name="Bob"), vector(2), model_tag="other/1")
-    assert search.count() == 1
+    assert (search.count(), search.count_others()) == (2, 1)
     assert search.size("default", "default") == 0, "as of a minute ago at most"
     now[0] = 61
-    assert search.size("default", "default") == 1
+    copy = GalleryIndex(gallery, MODEL)
+    copy.follow()
+    assert search.size("default", "default") == copy.size("default", "default") == 1, "people"
 
 
 def test_an_unknown_collection_has_nobody(connections: KeptConnection) -> None:

@@ -24,6 +24,7 @@ class FakeGallery:
     loads: int = 0
     asked: list[int] = field(default_factory=list)
     counts: int = 0
+    others: int = 0
 
     def load(self, model_tag: str) -> Snapshot:
         self.loads += 1
@@ -50,6 +51,9 @@ class FakeGallery:
     def count(self) -> int:
         self.counts += 1
         return self.faces
+
+    def count_others(self) -> int:
+        return self.others
 
     def size(self, tenant: str, collection: str) -> int:
         return self.faces
@@ -126,3 +130,14 @@ def test_it_does_not_come_and_go_at_the_limit() -> None:
     bench.follow(LIMIT + 1)
     assert not bench.follow(LIMIT, seconds=61)
     assert bench.follow(LIMIT - 2, seconds=61)
+
+
+@pytest.mark.parametrize("others", [0, 7])
+def test_faces_of_another_version_are_told_of_once(
+    others: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench = Bench(FakeGallery(LIMIT + 5, others=others))
+    for _ in range(3):
+        bench.follow(LIMIT + 5, seconds=100)
+    told = [vars(each)["faces"] for each in caplog.records if "enrol" in each.getMessage()]
+    assert told == ([others] if others else [])
