@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import pytest
 import typer.main
+from botocore import xform_name
 
 from docs import command_reference
 from docs.blocks import ROOT, Block, blocks, commands, pages
@@ -122,6 +124,55 @@ def test_a_command_within_a_sentence_is_there(page: Path) -> None:
             check_faces([word for word in words[1:] if not word.isupper()])
         else:
             assert importlib.util.find_spec(words[2]) is not None, found
+
+
+# Options of the AWS CLI itself, and its commands that are no operation of an API.
+AWS_OPTIONS = {"query", "output", "region", "profile", "cli-binary-format"}
+AWS_COMMANDS = {("s3", "ls"): {"recursive"}}
+
+
+def aws_commands(page: Path) -> list[str]:
+    """Return the `aws` commands of a page, in blocks and in sentences, each as one line."""
+    text = re.sub(r"\\\n\s*", " ", page.read_text("utf-8"))
+    spans = re.findall(r"(?<!`)`(aws [^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
+    lines = [line for line in text.splitlines() if line.startswith("aws ")]
+    return [" ".join(each.split()) for each in (*lines, *spans)]
+
+
+@pytest.mark.parametrize("page", ALL_PAGES)
+def test_a_command_of_aws_is_one(page: Path) -> None:
+    session = botocore.session.Session()
+    for command in aws_commands(page):
+        words = shlex.split(re.sub(r"<[^<>]*>", "x", command))
+        service, operation = words[1:3]
+        if (service, operation) in AWS_COMMANDS:
+            known = AWS_COMMANDS[service, operation]
+            needed: set[str] = set()
+        else:
+            model = session.get_service_model(service)
+            named = {xform_name(each, "-"): each for each in model.operation_names}
+            assert operation in named, command
+            takes = model.operation_model(named[operation]).input_shape
+            assert takes is not None
+            known = {xform_name(each, "-") for each in takes.members}
+            needed = {xform_name(each, "-") for each in takes.required_members}
+        given = {word[2:].split("=")[0] for word in words if word.startswith("--")}
+        flags = {each.removeprefix("no-") for each in given}
+        assert flags <= known | AWS_OPTIONS, f"{flags - known - AWS_OPTIONS}: {command}"
+        # A command that is only named in a sentence is not given whole.
+        assert needed <= given or not given, f"{needed - given}: {command}"
+        # Version 2 takes a blob as base64 unless it is told otherwise.
+        assert "payload" not in given or "cli-binary-format" in given, command
+
+
+def test_the_commands_of_aws_are_seen() -> None:
+    assert sum(len(aws_commands(page)) for page in pages()) >= 8
+
+
+def test_the_site_lists_a_page_once() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text("utf-8").split("\nnav:\n")[1]
+    listed = re.findall(r": (\S+\.md)$", navigation, re.MULTILINE)
+    assert sorted(listed) == sorted(set(listed))
 
 
 @pytest.mark.parametrize("page", ALL_PAGES)
