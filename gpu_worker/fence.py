@@ -32,6 +32,9 @@ class Holder(Protocol):
     def holding_person(self, person_id: str, /) -> AbstractContextManager[bool]:
         """Keep a person; hand out whether the person is there."""
 
+    def forget_job(self, tenant: str, job_id: str, /) -> int:
+        """Delete the unknown faces of a job."""
+
 
 class FencedResults:
     """A `ResultStore` that publishes behind the fence.
@@ -59,6 +62,14 @@ class FencedResults:
         TransientError
             When the database or the store is away.
         """
+        stored = self._store(result)
+        deleted = stored.error is not None and stored.error.code is ErrorCode.JOB_DELETED
+        if deleted and any(face.req_id is not None for face in result.faces):
+            # The job was deleted while its unknown faces were on their way to the gallery.
+            self._holder().forget_job(result.tenant, result.job_id)
+        return stored
+
+    def _store(self, result: JobResult) -> JobResult:
         claimed = result.claimed
         if claimed is not None:
             with self._holder().holding_person(claimed) as there:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalice_app.dependencies import S3_CLIENT
-from faces.contracts.errors import ErrorCode
+from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.results import (
     Box,
     Candidate,
@@ -96,6 +96,7 @@ class FakeHolder:
     def __init__(self, owners: Owners) -> None:
         self.owners = owners
         self.held: list[set[str]] = []
+        self.forgotten: list[tuple[str, str]] = []
         self.holds = False
 
     @contextmanager
@@ -110,6 +111,10 @@ class FakeHolder:
         self.holds = True
         yield person_id in {owner for owner, _ in self.owners.values()}
         self.holds = False
+
+    def forget_job(self, tenant: str, job_id: str) -> int:
+        self.forgotten.append((tenant, job_id))
+        return 1
 
 
 def test_a_result_is_written_while_what_it_names_is_held() -> None:
@@ -168,3 +173,15 @@ def test_an_enrolment_tells_whose_the_face_is_by_now(owner: tuple[str, str] | No
 def test_a_write_is_given_up_before_the_hold_ends(client: Any) -> None:
     tries = client.retries["total_max_attempts"]
     assert tries * (client.connect_timeout + client.read_timeout) < HOLD_SECONDS - 3
+
+
+@pytest.mark.parametrize("code", [ErrorCode.JOB_DELETED, ErrorCode.WORKER_GAVE_UP])
+def test_unknown_faces_of_a_job_that_was_deleted_meanwhile_go(code: ErrorCode) -> None:
+    made = result(None)
+    face = made.faces[0].model_copy(update={"req_id": "r1"})
+    error = FacesError(code).info()
+    before = made.model_copy(update={"state": "failed", "faces": (), "error": error})
+    holder = FakeHolder({})
+    fenced = FencedResults(FakeResults(written={"j": before}), lambda: holder)
+    assert fenced.store(made.model_copy(update={"faces": (face,)})) is before
+    assert holder.forgotten == ([("default", "j")] if code is ErrorCode.JOB_DELETED else [])
