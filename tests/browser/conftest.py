@@ -24,7 +24,6 @@ from local_stack.settings import ROOT
 from tests.browser.pretended import (
     AT,
     BASE,
-    BUCKET,
     KEY,
     Asked,
     Pretended,
@@ -135,7 +134,7 @@ def service() -> Pretended:
     def open_job(_asked: Asked) -> Any:
         job_id = new_id()
         form = {
-            "url": f"{BUCKET}/in/",
+            "url": f"{made.bucket}/in/",
             "fields": {"key": f"uploads/{job_id}", "x-amz-meta-kind": "identify"},
             "max_bytes": 10_000_000,
             "expires_at": moment(-600),

@@ -45,6 +45,7 @@ class Pretended:
     asked: list[Asked] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
     refuse_uploads: int = 0
+    bucket: str = BUCKET
 
     def on(self, method: str, pattern: str, answer: Answer | Any) -> None:
         """Answer requests to paths that match; the last rule that fits counts."""
@@ -60,7 +61,7 @@ class Pretended:
         parts = urlsplit(request.url)
         path = parts.path.removeprefix("/api")
         if path == "/":
-            index = files.index(BASE, f"{BUCKET}/in/")
+            index = files.index(BASE, f"{self.bucket}/in/")
             return route.fulfill(body=index.body, headers=index.headers)
         if path.startswith("/page/"):
             _, _, version, name = path.split("/")

@@ -213,6 +213,7 @@ def test_the_charts_say_their_numbers_and_can_be_held(entrance: Page, busy: Pret
         "Latency: now each job",
     ):
         expect(entrance.get_by_role("img", name=name)).to_be_visible()
+    expect(entrance.get_by_text("none of the jobs below")).to_be_visible()
     expect(entrance.get_by_role("row", name="team-004.jpg")).to_contain_text("Not an image")
     expect(entrance.get_by_text("1 \u00d7 Not an image")).to_be_visible()
     expect(entrance.locator(".plot rect")).not_to_have_count(0)

@@ -6,6 +6,7 @@ const ACCEPTED = ["image/jpeg", "image/png", "image/webp"];
 const MOST_BYTES = 10 * 1024 * 1024;
 const LONGEST_SIDE = 4096;
 const AT_ONCE = 4;
+const STILL = 60_000;
 
 const NOT_READ = "This file is no photo that the browser can read; choose a JPEG, PNG or WebP photo.";
 const LOST = "The connection was lost while the photo was sent. Try again when the network is back.";
@@ -33,16 +34,25 @@ function send(form, photo, onprogress, signal) {
     const data = new FormData();
     for (const [name, value] of Object.entries(form.fields)) data.append(name, value);
     data.append("file", photo);
-    request.upload.onprogress = (event) => event.lengthComputable && onprogress(event.loaded / event.total);
+    // A slow network may take its time; one on which nothing moves is lost.
+    let still;
+    const moves = () => {
+      clearTimeout(still);
+      still = setTimeout(() => { request.abort(); reject(new Problem(LOST, { code: "offline" })); }, STILL);
+    };
+    request.upload.onprogress = (event) => {
+      moves();
+      if (event.lengthComputable) onprogress(event.loaded / event.total);
+    };
+    request.onloadend = () => clearTimeout(still);
     request.onload = () => {
       if (request.status >= 200 && request.status < 300) resolve();
       else reject(refusal(request));
     };
     request.onerror = () => reject(new Problem(LOST, { code: "offline" }));
-    request.ontimeout = request.onerror;
-    request.timeout = 120_000;
     signal.addEventListener("abort", () => { request.abort(); reject(signal.reason); }, { once: true });
     request.open("POST", form.url);
+    moves();
     request.send(data);
   });
 }

@@ -168,10 +168,11 @@ export function operationsView() {
     const seconds = seen.map((job) => (Date.parse(job.finished_at) - Date.parse(job.submitted_at)) / 1000).sort((one, other) => one - other);
     const oldest = Math.max(0, ...(jobs ?? []).filter((job) => job.state === "queued").map((job) => (now - Date.parse(job.submitted_at)) / 1000));
     const { queues } = view ?? {};
+    const nothing = queues?.waiting + queues?.arriving ? "none of the jobs below" : "nothing waits";
     const crew = view?.fleet && tallied(view.fleet);
     const p = (share) => (seconds.length ? span(quantile(seconds, share)) : "–");
     const made = [
-      ["Waiting", queues ? whole(queues.waiting + queues.arriving) : "–", oldest ? `the oldest for ${span(oldest)}` : "nothing waits"],
+      ["Waiting", queues ? whole(queues.waiting + queues.arriving) : "–", oldest ? `the oldest for ${span(oldest)}` : nothing],
       ["In work", queues ? whole(queues.in_flight) : "–", queues?.dead ? `${count(queues.dead, "job")} given up` : "none given up"],
       ["Workers", crew ? whole(crew.ready) : "–", crew ? (crew.booting ? `${crew.booting} more booting` : "ready") : "not known"],
       ["Answered", jobs ? whole(seen.length) : "–", "in five minutes"],
