@@ -25,6 +25,8 @@ LIVE_IN_VPC: Statement = {
         "ec2:DescribeNetworkInterfaces",
         "ec2:DeleteNetworkInterface",
         "ec2:DescribeSubnets",
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:UnassignPrivateIpAddresses",
     ],
     "Resource": "*",
 }

@@ -183,3 +183,19 @@ def test_the_database_is_closed_encrypted_and_without_a_password() -> None:
     ):
         assert given[name] is True
     assert not {"MasterUserPassword"} & given.keys()
+
+
+def test_images_of_both_kinds_can_be_made_for_one_stage() -> None:
+    for logical, each in cfn_yaml.load(str(IMAGE.template))["Resources"].items():
+        for key, name in each["Properties"].items():
+            if key.endswith("Name"):
+                assert "${Kind}" in name.get("Fn::Sub", "${Kind}"), f"{logical}.{key}"
+
+
+def test_every_size_of_the_database_that_the_guide_names_can_grow() -> None:
+    """RDS wants the limit to be a tenth above the size at least."""
+    limit = cfn_yaml.load(str(DATA.template))["Parameters"]["DatabaseMaxGiB"]["Default"]
+    guide = (TEMPLATE.parent.parent / "docs" / "sizing.md").read_text()
+    sizes = [int(size) for size in re.findall(r"\| db\.[^|]+\| (\d+) \|", guide)]
+    assert len(sizes) == 3
+    assert all(limit >= 1.1 * size for size in sizes)
