@@ -38,7 +38,11 @@ def master_url(url: str, secret: str) -> str:
 def run(
     settings: DatabaseSettings, secret_arn: str, secrets: Callable[[], Secrets]
 ) -> dict[str, list[str]]:
-    """Make the database's user, where it logs in by role, then apply what is missing.
+    """Make the database's user, where it logs in by role and cannot yet, then apply what is
+    missing.
+
+    A database that was restored from a backup has the user, but another master's password
+    than the secret.
 
     Returns
     -------
@@ -57,7 +61,7 @@ def run(
     from faces.gallery.roles import prepare
 
     url = settings.database_url
-    if by_iam(url) and secret_arn:
+    if by_iam(url) and secret_arn and not _logs_in(url):
         secret = secrets().get_secret_value(SecretId=secret_arn)["SecretString"]
         with connect(master_url(url, secret)) as connection:
             new = prepare(connection, urlsplit(url).username or "")
@@ -66,6 +70,18 @@ def run(
         applied = migrate(connection)
     logger.info("the schema is up to date", applied=applied)
     return {"applied": applied}
+
+
+def _logs_in(url: str) -> bool:
+    import psycopg
+
+    from faces.gallery.database import connect
+
+    try:
+        connect(url).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def secret_arn() -> str:

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from faces.contracts.names import TAG_STACK
 from infra import secrets
-from infra.parts import CORE, PARTS, Part, unknown_parameters
+from infra.parts import CORE, DATA, PARTS, Part, unknown_parameters
 from local_stack.access import MIGRATE, Network
 from local_stack.cloudformation import DeployError, delete_stack, deploy_template, session_for
 from local_stack.deploy import deploy_app, deployed_resources, destroy
@@ -56,7 +56,7 @@ class Deployment:
 
         Parameters
         ----------
-        parameters : of the templates.
+        parameters : of the templates; they come before what the stacks give out, too.
         environment : variables of the Lambdas; what stands there comes before what the
             stacks give out.
 
@@ -67,7 +67,7 @@ class Deployment:
         """
         if unknown := unknown_parameters(parameters, self.parts):
             raise DeployError(f"no template has the parameter {', '.join(unknown)}")
-        outputs = self.make_stacks(self._with_image(parameters))
+        outputs = {**self.make_stacks(self._with_image(parameters)), **parameters}
         kept, key = secrets.load_or_make(self.client("ssm"), self.stack, environment)
         network = lambda_network(outputs)
         files = {}
@@ -92,8 +92,20 @@ class Deployment:
     def destroy(self) -> None:
         """Delete everything, photos and results included; harmless when repeated.
 
-        The database leaves a last snapshot, and refuses while it is protected.
+        The database leaves a last snapshot.
+
+        Raises
+        ------
+        DeployError
+            While the database is protected, before anything is deleted.
         """
+        # A stack that failed to be deleted can no longer be changed: the protection could not
+        # be taken away any more.
+        if self._is_protected():
+            raise DeployError(
+                "The database is protected, nothing was deleted. Take that back with "
+                f"`make deploy STAGE={self.stage} PARAMETERS=Protected=no`."
+            )
         destroy(
             endpoint_url=self.endpoint_url,
             stack=self.stack,
@@ -117,7 +129,7 @@ class Deployment:
                 part.stack_name(self.stack),
                 endpoint_url=self.endpoint_url,
                 parameters=part.parameters(self.stack, {**emulated, **parameters}, outputs),
-                tags=self._tags,
+                tags=self.tags,
                 say=self.say,
             )
         return outputs
@@ -134,11 +146,27 @@ class Deployment:
             return parameters
         return {**parameters, "WorkerImageId": found["Parameter"]["Value"]}
 
+    def _is_protected(self) -> bool:
+        try:
+            (found,) = self.client("cloudformation").describe_stacks(
+                StackName=DATA.stack_name(self.stack)
+            )["Stacks"]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return False
+            raise
+        values = {
+            each["ParameterKey"]: each["ParameterValue"] for each in found.get("Parameters", [])
+        }
+        deleted = found["StackStatus"] == "DELETE_COMPLETE"
+        return not deleted and values.get("Protected") == "yes"
+
     def _tag_app(self) -> None:
-        """Tag what Chalice makes and does not tag: everything but the functions."""
+        """Tag what Chalice makes and does not tag (everything but the functions), and what is
+        kept in SSM."""
         made = deployed_resources(self.stage, self.state_dir)
         roles = self.client("iam")
-        listed = [{"Key": key, "Value": value} for key, value in self._tags.items()]
+        listed = [{"Key": key, "Value": value} for key, value in self.tags.items()]
         for each in made:
             match each["resource_type"]:
                 case "iam_role":
@@ -148,8 +176,17 @@ class Deployment:
                     where = gateway.meta
                     arn = f"arn:{where.partition}:apigateway:{where.region_name}::/restapis/"
                     gateway.tag_resource(
-                        resourceArn=arn + each["rest_api_id"], tags=dict(self._tags)
+                        resourceArn=arn + each["rest_api_id"], tags=dict(self.tags)
                     )
+                case "cloudwatch_event":
+                    events = self.client("events")
+                    rule = events.describe_rule(Name=each["rule_name"])["Arn"]
+                    events.tag_resource(ResourceARN=rule, Tags=listed)
+        self.client("ssm").add_tags_to_resource(
+            ResourceType="Parameter",
+            ResourceId=secrets.parameter_name(self.stack),
+            Tags=listed,
+        )
 
     def _migrate(self) -> None:
         """Have the schema brought up to date, from inside the network."""
@@ -166,7 +203,8 @@ class Deployment:
         return f"/{self.stack}/deployment/worker-image"
 
     @property
-    def _tags(self) -> dict[str, str]:
+    def tags(self) -> dict[str, str]:
+        """What everything of this stage is tagged with."""
         return {TAG_STACK: self.stack, TAG_STAGE: self.stage}
 
     def client(self, service: Any, config: Config | None = None) -> Any:

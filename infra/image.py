@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faces.contracts.names import TAG_STACK, StackNames
+from faces.contracts.names import StackNames
 from faces.contracts.version import CODE_VERSION
 from gpu_worker.weights import FILE_NAME, ensure_weights, weights_path
 from infra.parts import IMAGE
@@ -99,7 +99,7 @@ def build_image(
             "WeightsSha256": sha256,
             **parameters,
         },
-        tags={TAG_STACK: deployment.stack},
+        tags=deployment.tags,
         say=deployment.say,
     )
     image = _run_pipeline(deployment, outputs["PipelineArn"], sleep)

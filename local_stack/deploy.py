@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.exceptions import ClientError
 
-from faces.contracts.names import StackNames
+from faces.contracts.names import TAG_STACK, StackNames
 from local_stack.access import Network
 from local_stack.build import ROOT, Place, Project
 from local_stack.cloudformation import DeployError, delete_infra, deploy_infra, session_for
@@ -23,12 +23,14 @@ from local_stack.emulator import ROOT_CREDENTIALS
 from local_stack.resume import resume_jobs
 
 if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_s3 import S3Client
 
 __all__ = ["DeployError", "deploy_app", "deploy_infra", "destroy"]
 
 _API = "rest_api"
 _API_HANDLER = "api_handler"
+_NOT_YET_ENDED = ["pending", "running", "stopping", "stopped"]
 # Lambda refuses functions that set these ("Reserved environment variables").
 _RESERVED = {"AWS_REGION", "AWS_DEFAULT_REGION", *ROOT_CREDENTIALS, "AWS_SESSION_TOKEN"}
 
@@ -91,7 +93,10 @@ def destroy(
     state_dir: Path,
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Delete the app and the stack, photos and results included; harmless when repeated."""
+    """Delete the app, the workers and the stack, photos and results included.
+
+    Harmless when repeated.
+    """
     project = Project(state_dir / "build")
     session = session_for(endpoint_url)
     place = _place(session, endpoint_url, stack, stage)
@@ -100,6 +105,7 @@ def destroy(
     if project.deployed(stage) and _still_there(session, endpoint_url, project, stage):
         _chalice(project, endpoint_url, place, {}, ["delete", "--stage", stage], say)
     project.forget(stage)
+    _end_workers(session.client("ec2", endpoint_url=endpoint_url), stack, say)
     names = StackNames(stack)
     storage = session.resource("s3", endpoint_url=endpoint_url)
     for bucket in (names.in_bucket, names.out_bucket):
@@ -109,6 +115,25 @@ def destroy(
             if error.response["Error"]["Code"] != "NoSuchBucket":
                 raise
     delete_infra(endpoint_url=endpoint_url, stack=stack, say=say)
+
+
+def _end_workers(ec2: "EC2Client", stack: str, say: Callable[[str], None]) -> None:
+    """Terminate the stack's instances: whoever launched them is gone, and they cost money and
+    hold on to the network."""
+    filters: Any = [
+        {"Name": f"tag:{TAG_STACK}", "Values": [stack]},
+        {"Name": "instance-state-name", "Values": _NOT_YET_ENDED},
+    ]
+    ids = [
+        instance["InstanceId"]
+        for page in ec2.get_paginator("describe_instances").paginate(Filters=filters)
+        for reservation in page["Reservations"]
+        for instance in reservation["Instances"]
+    ]
+    if ids:
+        say(f"ending {len(ids)} workers")
+        ec2.terminate_instances(InstanceIds=ids)
+        ec2.get_waiter("instance_terminated").wait(InstanceIds=ids)
 
 
 def deployed_resources(stage: str, state_dir: Path) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from infra.deployment import Deployment
 from infra.parts import PARTS
+from local_stack.cloudformation import DeployError
 from local_stack.ec2 import ec2_service
 from local_stack.emulator import emulator_service, endpoint
 from local_stack.settings import free_ports
@@ -165,6 +166,16 @@ def test_everything_bears_the_stacks_tags(stages: dict[str, Stage]) -> None:
         if each["FunctionName"].startswith("stages-prod"):
             found = functions.list_tags(Resource=each["FunctionArn"])["Tags"]
             assert found["faces:stack"] == "stages-prod"
+    events = stage.client("events")
+    rules = [each for each in events.list_rules()["Rules"] if "stages-prod" in each["Name"]]
+    assert rules
+    for each in rules:
+        listed = events.list_tags_for_resource(ResourceARN=each["Arn"])["Tags"]
+        assert wanted.items() <= {tag["Key"]: tag["Value"] for tag in listed}.items()
+    listed = stage.client("ssm").list_tags_for_resource(
+        ResourceType="Parameter", ResourceId="/stages-prod/deployment/secrets"
+    )["TagList"]
+    assert wanted.items() <= {tag["Key"]: tag["Value"] for tag in listed}.items()
     gateway = stage.client("apigateway")
     api = stage.api.split("/")[-2]
     found = gateway.get_tags(resourceArn=f"arn:aws:apigateway:us-east-1::/restapis/{api}")["tags"]
@@ -214,12 +225,41 @@ def test_a_parameter_that_nobody_knows_is_refused_before_anything_is_done(
     assert stage.said == []
 
 
+def test_nothing_is_deleted_while_the_database_is_protected(stages: dict[str, Stage]) -> None:
+    stage = stages["prod"]
+    stage.deployment.make_stacks({**PARAMETERS, "Protected": "yes"})
+    before = stage.inventory()
+    with pytest.raises(DeployError, match="protected"):
+        stage.deployment.destroy()
+    assert stage.inventory() == before
+    stage.deployment.make_stacks(PARAMETERS)
+
+
+def launch(stage: Stage) -> str:
+    """Launch what bears the tag of a stage's workers."""
+    tags = [{"Key": "faces:stack", "Value": stage.deployment.stack}]
+    made = stage.client("ec2").run_instances(
+        ImageId=PARAMETERS["WorkerImageId"],
+        MinCount=1,
+        MaxCount=1,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+    )
+    return str(made["Instances"][0]["InstanceId"])
+
+
+def state_of(stage: Stage, instance: str) -> str:
+    found = stage.client("ec2").describe_instances(InstanceIds=[instance])["Reservations"]
+    return str(found[0]["Instances"][0]["State"]["Name"])
+
+
 def test_destroying_one_stage_leaves_the_other(stages: dict[str, Stage]) -> None:
     gone, stays = stages["prod"], stages["canary"]
     before = stays.inventory()
+    ended, works = launch(gone), launch(stays)
     for _ in range(2):  # the second finds nothing to do
         gone.deployment.destroy()
     assert stays.inventory() == before
+    assert (state_of(gone, ended), state_of(stays, works)) == ("terminated", "running")
     assert httpx.get(f"{stays.api}/health", timeout=30).status_code == 200
     left = {
         "functions": [
