@@ -158,7 +158,7 @@ class PersonDeleted(StoredDocument):
     ----------
     faces : enrolled faces with their vectors.
     unmatched_faces : vectors of unknown faces that were the person's, by similarity.
-    photos : from which the faces came, as far as they were still kept.
+    photos : from which all these came, as far as they were still kept.
     """
 
     person_id: str

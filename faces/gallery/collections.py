@@ -136,8 +136,8 @@ def delete(connection: Connection, tenant: str, collection: str) -> Deleted:
         "DELETE FROM faces WHERE collection_id = %s RETURNING job_id", [collection_id]
     ).fetchall()
     unmatched = connection.execute(
-        "DELETE FROM unmatched_faces WHERE collection_id = %s", [collection_id]
-    )
+        "DELETE FROM unmatched_faces WHERE collection_id = %s RETURNING job_id", [collection_id]
+    ).fetchall()
     people = connection.execute("DELETE FROM people WHERE collection_id = %s", [collection_id])
     connection.execute("DELETE FROM collections WHERE collection_id = %s", [collection_id])
     # What it kept for longer than others is looked at again.
@@ -145,8 +145,8 @@ def delete(connection: Connection, tenant: str, collection: str) -> Deleted:
     return Deleted(
         people=people.rowcount,
         faces=len(faces),
-        unmatched_faces=unmatched.rowcount,
-        jobs=tuple({str(job_id) for (job_id,) in faces if job_id is not None}),
+        unmatched_faces=len(unmatched),
+        jobs=tuple({str(job_id) for (job_id,) in (*faces, *unmatched) if job_id is not None}),
     )
 
 

@@ -105,7 +105,7 @@ def faces_of(
 def delete(connection: Connection, tenant: str, collection: str, person_id: str) -> Deleted:
     """Delete a person with all faces; runs in a transaction.
 
-    Unknown faces that are kept and look like the person go too.
+    Unknown faces that are kept and look like the person go too, with their photos.
 
     Raises
     ------
@@ -120,9 +120,10 @@ def delete(connection: Connection, tenant: str, collection: str, person_id: str)
         DELETE FROM unmatched_faces u WHERE collection_id = %s AND EXISTS (
             SELECT FROM faces f WHERE person_id = %s AND f.collection_id = u.collection_id
             AND f.model_tag = u.model_tag AND 1 - (f.embedding <=> u.embedding) >= %s)
+        RETURNING job_id
         """,
         [collection_id, known_id, SAME_PERSON],
-    )
+    ).fetchall()
     faces = connection.execute(
         "DELETE FROM faces WHERE collection_id = %s AND person_id = %s RETURNING job_id",
         [collection_id, known_id],
@@ -135,8 +136,8 @@ def delete(connection: Connection, tenant: str, collection: str, person_id: str)
     return Deleted(
         people=1,
         faces=len(faces),
-        unmatched_faces=unmatched.rowcount,
-        jobs=tuple({str(job_id) for (job_id,) in faces if job_id is not None}),
+        unmatched_faces=len(unmatched),
+        jobs=tuple({str(job_id) for (job_id,) in (*faces, *unmatched) if job_id is not None}),
     )
 
 

@@ -103,28 +103,29 @@ def test_a_deleted_person_goes_with_faces_vectors_and_photos(context: FakeContex
     job_id = context.upload(b"the photo")
     req_id = unknown(context, 1, job_id=job_id)
     ann = call("POST", "/v1/people", {"req_id": req_id, "name": "Ann"}).json
-    again = unknown(context, 5, near=1)
-    other = unknown(context, 6)
+    again = unknown(context, 5, near=1, job_id=context.upload(b"another photo of Ann"))
+    strange = context.upload(b"a stranger")
+    other = unknown(context, 6, job_id=strange)
     deleted = call("DELETE", f"/v1/people/{ann['person_id']}")
     assert deleted.json == {
         "person_id": ann["person_id"],
         "faces": 1,
         "unmatched_faces": 1,
-        "photos": 1,
+        "photos": 2,
     }
-    assert context.objects.keys(context.settings.names.in_bucket) == []
+    assert context.objects.keys(context.settings.names.in_bucket) == [upload_key(strange)]
     assert context.gallery.photos_to_delete(10) == []
     refused(call("POST", "/v1/people", {"req_id": again, "name": "A"}), ErrorCode.UNKNOWN_REQ_ID)
     assert call("POST", "/v1/people", {"req_id": other, "name": "B"}).status == 201
     gone = call("GET", "/v1/audit?action=photo.delete").json["entries"]
-    assert [(each["key_id"], each["counts"]) for each in gone] == [("root", {"photos": 1})]
+    assert [(each["key_id"], each["counts"]) for each in gone] == [("root", {"photos": 2})]
     assert audit(target=ann["person_id"]) == [
         ("person.delete", ann["person_id"]),
         ("person.create", ann["person_id"]),
     ]
     entry = call("GET", "/v1/audit?action=person.delete").json["entries"][0]
     assert (entry["key_id"], entry["target"]) == ("root", ann["person_id"])
-    assert entry["counts"] == {"people": 1, "faces": 1, "unmatched_faces": 1, "photos": 1}
+    assert entry["counts"] == {"people": 1, "faces": 1, "unmatched_faces": 1, "photos": 2}
 
 
 def test_pages_go_on_after_any_name(context: FakeContext) -> None:

@@ -124,13 +124,16 @@ def test_a_deleted_collection_takes_all_along(gallery: Gallery) -> None:
     gallery.ensure_collection("default", "staff")
     ada = enroll(gallery, ADA, vector(1), collection="staff")
     here = enroll(gallery, ADA, vector(2))
-    gallery.remember_unmatched([unmatched(vector(3), collection="staff")])
+    stranger = unmatched(vector(3), collection="staff")
+    gallery.remember_unmatched([stranger])
     position = gallery.load(MODEL).position
     listed = {each.collection: each.faces for each in gallery.list_collections("default")}
     assert listed == {"default": 1, "staff": 1}
 
-    gallery.delete_collection("default", "staff")
+    deleted = gallery.delete_collection("default", "staff")
 
+    assert (deleted.faces, deleted.unmatched_faces, len(deleted.jobs)) == (1, 1, 2)
+    assert stranger.job_id in deleted.jobs
     assert [each.collection for each in gallery.list_collections("default")] == ["default"]
     assert changes(gallery, position).removed == {ada.face_id}
     assert [face.face_id for face in gallery.load(MODEL).faces] == [here.face_id]
