@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from docs import command_pictures
+from docs import command_pictures, dashboard_pictures
 from docs.blocks import ROOT
 from docs.griffe_docstrings import rewritten
 
@@ -54,6 +55,18 @@ def test_the_picture_of_the_fleet_is_what_the_code_shows() -> None:
     svg = command_pictures.FILE.read_text("utf-8")
     assert svg == command_pictures.render(), "run `python -m docs.command_pictures`"
     assert not re.search(r"url\(\"?https?:", svg)
+
+
+@pytest.mark.parametrize("name", ["service", "fleet"])
+def test_the_picture_of_a_dashboard_is_of_the_present_one(name: str) -> None:
+    widgets = dashboard_pictures.dashboards()[name]
+    for widget in widgets:
+        shown = list(dashboard_pictures.lines(widget["properties"]))
+        assert shown, widget["properties"]["title"]
+    with Image.open(dashboard_pictures.file(name)) as seen:
+        assert seen.info["Description"] == dashboard_pictures.drawn_from(widgets), (
+            "run `python -m docs.dashboard_pictures`"
+        )
 
 
 def test_descriptions_are_put_where_the_parser_looks() -> None:
