@@ -18,6 +18,7 @@ from faces.contracts.errors import ErrorCode, FacesError, PhotoError
 from faces.contracts.ids import parse_id
 from faces.contracts.jobs import JobMessage, JobRequest
 from faces.contracts.names import StackNames, dead_letter_key, upload_key
+from faces.tracing import traced
 
 REASON_WORKER = "no worker finished the job in as many tries as the req-queue allows"
 REASON_INTAKE = "the upload could not be taken in, in as many tries as the uploads-queue allows"
@@ -58,8 +59,10 @@ class DeadLetters:
         job_ids = self._job_ids(message.body)
         for job_id in job_ids:
             logger.append_keys(job_id=job_id)
-            self._keep(message, job_id)
-            self._results.fail(job_id, self._request(job_id), PhotoError(ErrorCode.WORKER_GAVE_UP))
+            with traced(job_id, "dead-letter", queue=self._queue):
+                self._keep(message, job_id)
+                gave_up = PhotoError(ErrorCode.WORKER_GAVE_UP)
+                self._results.fail(job_id, self._request(job_id), gave_up)
         if not job_ids:
             self._keep(message, None)
         metrics.add_metric("DeadLetters", "Count", 1)

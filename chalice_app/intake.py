@@ -69,7 +69,8 @@ class Intake:
         logger.append_keys(job_id=job_id)
         found = self._objects.open(created.bucket, created.key)
         if found is None:
-            self._gone(job_id)
+            with traced(job_id, "intake"):
+                self._gone(job_id)
             return
         info, stream = found
         with contextlib.closing(stream), traced(job_id, "intake"):

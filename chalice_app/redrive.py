@@ -4,6 +4,7 @@ A redrive deletes the failed answer first, since results are written once, and t
 the message. What fails between the two is mended by asking again: the letter stays.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from chalice_app.intake import job_message
 from chalice_app.jobs import id_secret
 from chalice_app.observability import logger
 from chalice_app.results import Results
+from faces import tracing
 from faces.contracts.dead_letters import DeadLetter, DeadLetterPage
 from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.ids import check_job_id
@@ -61,6 +63,7 @@ class Redrive:
         TransientError
             When S3 or SQS did not answer; asking again does no harm.
         """
+        start = time.time()
         job_id = check_job_id(text, id_secret(self.settings), self.tenant)
         letter = self._letter(job_id)
         if letter is None:
@@ -80,6 +83,7 @@ class Redrive:
             redriven.model_dump_json().encode(),
         )
         logger.info("dead letter redriven", job_id=job_id)
+        tracing.send(tracing.segment(job_id, "redrive", start, time.time()))
         return redriven
 
     def _names(self, after: str) -> Iterator[str]:

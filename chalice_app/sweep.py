@@ -23,6 +23,7 @@ from faces.contracts.jobs import JobRequest
 from faces.contracts.names import RESULT_PREFIX, UPLOAD_PREFIX, StackNames, upload_key
 from faces.contracts.results import JobResult
 from faces.gallery.records import Purged
+from faces.tracing import traced
 
 _BATCH = 500
 _KEPT_TOO_LONG = "The photo was not answered for as long as the collection keeps photos."
@@ -115,7 +116,8 @@ class Sweep:
                 told = age >= timedelta(seconds=its.results_seconds)
                 if not told and not self.results.exists(job_id):
                     gave_up = FacesError(ErrorCode.WORKER_GAVE_UP, _KEPT_TOO_LONG)
-                    self.results.fail(job_id, request, gave_up)
+                    with traced(job_id, "sweep"):
+                        self.results.fail(job_id, request, gave_up)
                 self.objects.delete(self.names.in_bucket, key)
                 deleted += 1
         return deleted

@@ -41,6 +41,7 @@ from faces.contracts.webhooks import (
     sign,
     tenant_key,
 )
+from faces.tracing import traced
 
 # After the first attempt; SQS delays a message by 900 s at most. In all about an hour.
 RETRY_SECONDS = (5, 30, 120, 300, 600, 900, 900, 900)
@@ -110,6 +111,10 @@ class Webhooks:
         """
         sent = Delivery.model_validate_json(message.body)
         logger.append_keys(job_id=sent.job_id)
+        with traced(sent.job_id, "webhook", attempt=str(sent.attempt)):
+            self._deliver(sent)
+
+    def _deliver(self, sent: Delivery) -> None:
         try:
             target = resolve_target(sent.url, self.allowed, self.resolve)
             status = self.send(target, sent.body.encode(), self._headers(sent))

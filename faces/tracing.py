@@ -17,7 +17,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from faces.contracts.ids import id_time
@@ -54,7 +54,7 @@ def segment(
 
     Parameters
     ----------
-    part : `request`, `intake`, `worker`, `notify`, ...
+    part : `request`, `intake`, `worker`, `notify`, `webhook`, ...
     start, end : seconds since 1970.
     stages : seconds by stage, one after the other from `start`.
     annotations : to search by; nothing of the photo, no name of a person.
@@ -113,7 +113,8 @@ def traced(
         yield
         failed = False
     finally:
-        send(segment(job_id, part, start, clock(), failed=failed, annotations=annotations))
+        with suppress(ValueError):  # no job's id; a trace is never worth a job
+            send(segment(job_id, part, start, clock(), failed=failed, annotations=annotations))
 
 
 def _subsegments(stages: Mapping[str, float], start: float) -> Iterator[dict[str, Any]]:

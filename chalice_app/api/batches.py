@@ -1,7 +1,10 @@
 """Batches: many photos, one question, one state."""
 
+import time
+
 from chalice_app.batches import Batches
 from chalice_app.registry import Area, Call
+from faces import tracing
 from faces.contracts.batches import BatchCreated, BatchView, NewBatch
 from faces.contracts.errors import ErrorCode
 from faces.contracts.jobs import JobKind
@@ -17,6 +20,7 @@ def create_batch(call: Call, body: NewBatch) -> BatchCreated:
     A batch of kind `enroll` needs the scope `enrol`, all others `recognise`.
     """
     call.caller.require(Scope.ENROL if body.kind is JobKind.ENROLL else Scope.RECOGNISE)
+    start = time.time()
     created = _batches(call).open(
         body,
         tenant=call.tenant,
@@ -24,6 +28,9 @@ def create_batch(call: Call, body: NewBatch) -> BatchCreated:
         s3=call.context.s3,
         base_url=call.base_url,
     )
+    end = time.time()
+    for job in created.jobs:
+        tracing.send(tracing.segment(job.job_id, tracing.FIRST, start, end))
     call.headers["Location"] = created.poll_url
     return created
 
