@@ -4,6 +4,7 @@ The order: stacks (`infra.parts`), secrets, the app by Chalice with the stacks' 
 in, tags on what Chalice made, and last the database's schema by the function `migrate`.
 """
 
+import contextlib
 import json
 import urllib.request
 from collections.abc import Callable, Mapping
@@ -29,6 +30,8 @@ CERTIFICATES = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pe
 _CERTIFICATES_IN_LAMBDA = "/var/task/rds.pem"
 TAG_STAGE = "faces:stage"
 KINDS = ("gpu", "cpu")
+# Like the workers' (infra/template.yaml).
+LOG_DAYS = 30
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ class Deployment:
             files=files,
         )
         self._tag_app()
+        self._limit_logs()
         self._migrate()
         if key is not None:
             self.say(f"The API key, shown only now: {key}")
@@ -187,6 +191,16 @@ class Deployment:
             ResourceId=secrets.parameter_name(self.stack),
             Tags=listed,
         )
+
+    def _limit_logs(self) -> None:
+        """Have the Lambdas' log lines deleted in the end; Lambda itself keeps them for ever."""
+        logs = self.client("logs")
+        for each in deployed_resources(self.stage, self.state_dir):
+            if each["resource_type"] == "lambda_function":
+                group = f"/aws/lambda/{each['lambda_arn'].rsplit(':', 1)[-1]}"
+                with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):
+                    logs.create_log_group(logGroupName=group, tags=self.tags)
+                logs.put_retention_policy(logGroupName=group, retentionInDays=LOG_DAYS)
 
     def _migrate(self) -> None:
         """Have the schema brought up to date, from inside the network."""

@@ -182,6 +182,13 @@ def test_everything_bears_the_stacks_tags(stages: dict[str, Stage]) -> None:
     assert wanted.items() <= found.items()
 
 
+def test_no_log_is_kept_for_ever(stages: dict[str, Stage]) -> None:
+    found = stages["prod"].client("logs").describe_log_groups(logGroupNamePrefix="/aws/lambda/")
+    ours = [each for each in found["logGroups"] if "stages-prod" in each["logGroupName"]]
+    assert len(ours) == 9
+    assert all(each["retentionInDays"] == 30 for each in ours)
+
+
 def test_dashboards_and_alarms_are_there(stages: dict[str, Stage]) -> None:
     watching = stages["prod"].client("cloudwatch")
     names = {each["DashboardName"] for each in watching.list_dashboards()["DashboardEntries"]}
