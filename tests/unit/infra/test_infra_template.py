@@ -9,6 +9,7 @@ from cfnlint.decode import cfn_yaml
 
 from faces.contracts.names import REQ_MESSAGE_MAX_BYTES, TAG_ROLE, TAG_STACK, StackNames
 from faces.contracts.worker_settings import WorkerSettings
+from infra import worker_policy
 from infra.parts import DATA, IMAGE, NETWORK, PARTS, Part
 from local_stack.cloudformation import TEMPLATE
 
@@ -129,6 +130,15 @@ def test_the_worker_names_what_it_may_do_wherever_a_name_can_stand() -> None:
         assert not any("*" in action for action in actions)
         if statement["Resource"] == "*":
             assert actions <= UNNAMEABLE, statement["Sid"]
+
+
+def test_the_workers_policy_file_is_what_the_template_says() -> None:
+    assert worker_policy.TARGET.read_text() == worker_policy.render(), (
+        "python -m infra.worker_policy writes it anew"
+    )
+    actions = {(each["Sid"], str(each["Action"])) for each in worker_policy.policy()["Statement"]}
+    assert actions == {(each["Sid"], str(each["Action"])) for each in worker_statements()}
+    assert "Fn::" not in worker_policy.render()
 
 
 def test_user_data_holds_every_setting_that_an_instance_cannot_find_out_and_no_secret() -> None:
