@@ -37,6 +37,7 @@ LIMITS = {
     12: Limits(0.0, 12_000),
     100: Limits(0.01, 60_000),
 }
+OVERLOAD, LET_IN_MS = (50, 200), 30_000
 BURST_SECONDS = 120.0
 FLAT_MIB, FLAT_SHARE = 60.0, 0.25
 PATIENT = RetryPolicy(tries=30, max_retry_after_seconds=120)
@@ -82,6 +83,44 @@ def stages(console: Console, folder: Path, seconds: int) -> list[str]:
     plot(done, RESULTS / "stages.png")
     (RESULTS / "stages.json").write_text(json.dumps([asdict(each) for each in done], indent=1))
     return violations(done, LIMITS)
+
+
+def overload(console: Console, folder: Path, seconds: int) -> list[str]:
+    """Ask more than the front door takes: who is let in, or turned away, learns it soon."""
+    sent = folder / "photo.png"
+    sent.write_bytes(cheap_photo(0))
+    chosen = settings(
+        folder / "stack",
+        SCALER_MIN_INSTANCES="1",
+        SCALER_MAX_INSTANCES="1",
+        FRONT_DOOR_CONCURRENCY="4",
+        FRONT_DOOR_QUEUE="16",
+    )
+    with CheapStack(chosen) as stack:
+        environ = {**stack.client_environment(), "LOAD_PATIENCE": "600"}
+        done = [
+            run_stage(users, seconds, environ, sent, folder, stop_seconds=10) for users in OVERLOAD
+        ]
+    found = []
+    made = Table(title="More than is taken: 4 at once, 16 waiting", title_justify="left")
+    for heading in ("users", "jobs", "jobs/s", "let in p95 ms", "answered 429", "429 p95 ms"):
+        made.add_column(heading, justify="right")
+    for each in done:
+        made.add_row(
+            str(each.users),
+            str(each.jobs),
+            f"{each.jobs_per_second:.1f}",
+            f"{each.let_in_p95:.0f}",
+            str(each.shed),
+            f"{each.shed_p95:.0f}",
+        )
+        for what, p95 in (("let in", each.let_in_p95), ("turned away", each.shed_p95)):
+            if p95 > LET_IN_MS:
+                found.append(f"{each.users} users: {what} after {p95:.0f} ms")
+    console.print(made)
+    if not done[-1].shed:
+        found.append("nobody was turned away")
+    return found
 
 
 def many(stack: LocalStack, photos: list[Photo], clients: int, seconds: float) -> float:
@@ -172,6 +211,7 @@ def steady(console: Console, folder: Path, seconds: int) -> list[str]:
 
 RUNS: dict[str, Callable[[Console, Path, int], list[str]]] = {
     "stages": stages,
+    "overload": overload,
     "burst": burst,
     "thousand": thousand,
     "steady": steady,

@@ -18,7 +18,8 @@ class Stage:
 
     Attributes
     ----------
-    shed : requests that were answered 429.
+    shed : requests that were answered 429; `shed_p95` is how long that took.
+    let_in_p95 : from asking for an upload slot until it was given, of those let in.
     """
 
     users: int
@@ -28,6 +29,8 @@ class Stage:
     p50: float
     p95: float
     shed: int = 0
+    shed_p95: float = 0.0
+    let_in_p95: float = 0.0
 
     @property
     def failure_rate(self) -> float:
@@ -67,6 +70,8 @@ def read_stage(users: int, statistics: Path) -> Stage:
     row = rows.get("whole job")
     if row is None:
         return Stage(users, 0, 0, 0.0, 0.0, 0.0)
+    nothing = {"Request Count": "0", "95%": "0"}
+    shed, let_in = rows.get("shed", nothing), rows.get("let in", nothing)
     return Stage(
         users=users,
         jobs=int(row["Request Count"]),
@@ -74,16 +79,37 @@ def read_stage(users: int, statistics: Path) -> Stage:
         jobs_per_second=float(row["Requests/s"]),
         p50=float(row["50%"]),
         p95=float(row["95%"]),
+        shed=int(shed["Request Count"]),
+        shed_p95=float(shed["95%"]),
+        let_in_p95=float(let_in["95%"]),
     )
 
 
-def run_stage(users: int, seconds: int, environ: Mapping[str, str], photo: Path, to: Path) -> Stage:
-    """Run Locust with so many users for so long against the stack of `environ`."""
+def run_stage(
+    users: int,
+    seconds: int,
+    environ: Mapping[str, str],
+    photo: Path,
+    to: Path,
+    *,
+    stop_seconds: int = 60,
+) -> Stage:
+    """Run Locust with so many users for so long against the stack of `environ`.
+
+    Parameters
+    ----------
+    stop_seconds : so long a job may go on after the stage.
+
+    Raises
+    ------
+    RuntimeError
+        When Locust itself fails.
+    """
     prefix = to / f"{users}-users"
     command = [
         *(sys.executable, "-m", "locust", "-f", str(ROOT / "tests" / "load" / "users.py")),
         *("--headless", "--only-summary", "-u", str(users), "-r", str(users)),
-        *("-t", f"{seconds}s", "--stop-timeout", "60", "--csv", str(prefix)),
+        *("-t", f"{seconds}s", "--stop-timeout", str(stop_seconds), "--csv", str(prefix)),
         *("--exit-code-on-error", "0"),
     ]
     done = subprocess.run(

@@ -23,6 +23,14 @@ def test_the_row_of_whole_jobs_is_read(tmp_path: Path) -> None:
     assert found.failure_rate == 0.02
 
 
+def test_who_was_turned_away_is_counted(tmp_path: Path) -> None:
+    file = tmp_path / "stats.csv"
+    rows = [ROW.format("JOB", name) for name in ("whole job", "shed", "let in")]
+    file.write_text(HEADER + "".join(rows))
+    found = read_stage(4, file)
+    assert (found.shed, found.shed_p95, found.let_in_p95) == (200, 900, 900)
+
+
 def test_a_stage_in_which_nothing_happened_is_no_good_one(tmp_path: Path) -> None:
     file = tmp_path / "stats.csv"
     file.write_text(HEADER + ROW.format("POST", "/v1/jobs"))
