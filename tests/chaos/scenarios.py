@@ -1,7 +1,7 @@
 """What is done to a running rig, and what must be true after it.
 
 A scenario sends photos while a fault lasts, then lets the rig settle; `account` says the
-rest. `scale` is 1 for the long form; the short form is a thirtieth of it.
+rest. `scale` is 1 for the long form; the short form a fiftieth of it.
 """
 
 import contextlib
@@ -237,10 +237,10 @@ def poison(rig: Rig, scale: float) -> list[str]:
     }
     good += rig.send(some(scale, 100, 10))
     poisonous = {job for jobs in bad.values() for job in jobs}
-    if not eventually(lambda: rig.begun() and poisonous <= set(rig.ledger.results), 150):
+    if not eventually(lambda: rig.begun() and poisonous <= set(rig.ledger.results), 240):
         noticed.append("poison did not end")
     # Each had its turns, and no other waited longer than for those.
-    eventually(lambda: rig.begun() and set(good) <= set(rig.ledger.results), 2 * VISIBILITY_SECONDS)
+    eventually(lambda: rig.begun() and set(good) <= set(rig.ledger.results), 5 * VISIBILITY_SECONDS)
     late = [job for job in good if rig.ledger.results.get(job) != SUCCEEDED]
     if late:
         noticed.append(f"{len(late)} others were later than the last poison")

@@ -17,7 +17,7 @@ PLAYED = (
 )
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_no_photo_is_lost_stuck_or_doubled() -> None:
     wanted = [each for each in SCENARIOS if each.name.startswith(PLAYED)]
     assert len(wanted) == len(PLAYED)
