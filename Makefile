@@ -86,11 +86,12 @@ docs: install-dev  ## write the reference pages of docs/ from the code
 	@$(PY) -m docs.api_reference
 	@$(PY) -m docs.command_reference
 	@$(PY) -m infra.watch
+	@$(PY) -m infra.worker_policy
 
 site: install-dev  ## build the documentation into .local/site
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
 	@echo "Look at it: python -m http.server -b 127.0.0.1 -d .local/site 8080"
 
 clean: down  ## stop the local stack and remove everything that was installed or written
-	rm -rf .venv .venv-emulator .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-emulator .venv-checkov .local .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	rm -rf benchmarks/results .chalice/deployed .chalice/deployments

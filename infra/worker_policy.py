@@ -1,4 +1,4 @@
-"""The worker's policy as a file: `python -m infra.worker_policy` writes `infra/worker-policy.json`.
+"""The worker's policy as a file: `python -m infra.worker_policy` writes it.
 
 CloudFormation takes the policy from `infra/template.yaml`, where it names resources of the same
 stack. Whoever reviews permissions finds the worker's here in the form of the Lambdas'
@@ -15,7 +15,7 @@ from cfnlint.decode import cfn_yaml
 
 from infra.parts import CORE
 
-TARGET = Path(__file__).resolve().parent / "worker-policy.json"
+TARGET = Path(__file__).resolve().parent / "policies" / "worker.json"
 _PLACE = "${REGION}:${ACCOUNT}"
 _NAMES = {
     "AWS::Partition": "${PARTITION}",
