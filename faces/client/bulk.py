@@ -6,6 +6,7 @@ person is added to who the first one made.
 """
 
 import zipfile
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -24,18 +25,39 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 
 @dataclass(frozen=True)
+class Zipped:
+    """A photo in a zip, read when it is sent: all together may be more than the memory."""
+
+    archive: zipfile.ZipFile
+    entry: zipfile.ZipInfo
+
+    def read(self) -> bytes:
+        """Return the photo.
+
+        Raises
+        ------
+        PhotoNotReadable
+            It is damaged, encrypted, or packed in a way that is not known.
+        """
+        try:
+            return self.archive.read(self.entry)
+        except (OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+            raise PhotoNotReadable(f"{self.entry.filename}: {error}") from error
+
+
+@dataclass(frozen=True)
 class Portrait:
     """A photo of one person.
 
     Attributes
     ----------
     name : how the photo is called to people.
-    content : a path, or bytes.
+    content : a path, bytes, or a place in a zip.
     job_id : of the job that it was opened for earlier; it is not sent again where that has it.
     """
 
     name: str
-    content: Path | bytes
+    content: Path | bytes | Zipped
     job_id: str | None = None
 
 
@@ -137,7 +159,8 @@ class Bulk:
         try:
             job_id = self._sent_before(portrait)
             if job_id is None:
-                photo = load(portrait.content)
+                content = portrait.content
+                photo = load(content.read() if isinstance(content, Zipped) else content)
                 created = self.client.submit(photo, JobKind.ENROLL, self.collection, params)
                 job_id = created.job_id
                 self.opened(portrait.name, job_id)
@@ -172,20 +195,20 @@ def sitters_of(source: Path) -> list[Sitter]:
     OSError, zipfile.BadZipFile
         When the source cannot be read.
     """
-    found: list[tuple[str, str, Path | bytes]] = []
+    found: list[tuple[str, str, Path | Zipped]] = []
     if source.is_dir():
         for path in source.rglob("*"):
             if path.is_file() and path.suffix.lower() in SUFFIXES:
                 relative = PurePosixPath(path.relative_to(source).as_posix())
                 found.append((_person(relative), str(path), path))
     else:
-        with zipfile.ZipFile(source) as archive:
-            for entry in archive.infolist():
-                relative = PurePosixPath(entry.filename)
-                hidden = relative.parts[:1] == ("__MACOSX",) or relative.name.startswith(".")
-                if not entry.is_dir() and relative.suffix.lower() in SUFFIXES and not hidden:
-                    name = f"{source}:{relative}"
-                    found.append((_person(_within(relative, source)), name, archive.read(entry)))
+        archive = zipfile.ZipFile(source)  # stays open as long as its photos are there
+        for entry in archive.infolist():
+            relative = PurePosixPath(entry.filename)
+            hidden = relative.parts[:1] == ("__MACOSX",) or relative.name.startswith(".")
+            if not entry.is_dir() and relative.suffix.lower() in SUFFIXES and not hidden:
+                name = f"{source}:{relative}"
+                found.append((_person(_within(relative, source)), name, Zipped(archive, entry)))
     found.sort(key=lambda each: each[:2])
     return [
         Sitter(person, [Portrait(name, content) for _, name, content in group])

@@ -1,7 +1,7 @@
 """`faces identify`, `faces detect`, `faces verify`."""
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -170,11 +170,13 @@ class Run:
                 self.session.note(
                     f"Going on: {len(journal)} of {len(photos)} were answered before."
                 )
-            with bar(self.session, self.question.kind, len(photos)) as advance:
-                for photo, document in self._documents(photos, journal):
-                    self._take(photo, document, targets.get(photo))
-                    advance()
-            self.writer.end()
+            try:
+                with bar(self.session, self.question.kind, len(photos)) as advance:
+                    for photo, document in self._documents(photos, journal):
+                        self._take(photo, document, targets.get(photo))
+                        advance()
+            finally:  # also what was answered before the connection was lost
+                self.writer.end()
             if not self.later:
                 journal.done()
 
@@ -221,8 +223,7 @@ class Run:
     def _awaited(self, pending: Mapping[Path, str]) -> Iterator[tuple[Path, Answer | None]]:
         """Yield the answers of jobs that were opened earlier; None where the photo is not there."""
 
-        def wait(item: tuple[Path, str]) -> tuple[Path, Answer | None]:
-            photo, job_id = item
+        def wait(photo: Path, job_id: str) -> tuple[Path, Answer | None]:
             try:
                 if unsent(self.client, job_id):
                     return photo, None
@@ -231,8 +232,12 @@ class Run:
                 return photo, Answer(photo, job_id, error=error)
             return photo, Answer.of(photo, view)
 
-        with ThreadPoolExecutor(self.question.pace.at_once) as pool:
-            yield from pool.map(wait, pending.items())
+        pool = ThreadPoolExecutor(self.question.pace.at_once)
+        try:
+            for done in as_completed([pool.submit(wait, *item) for item in pending.items()]):
+                yield done.result()
+        finally:  # who stops the command does not wait for what is under way
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _remembered(self, answer: Answer, journal: Journal) -> tuple[Path, Mapping[str, Any]]:
         photo = Path(str(answer.photo))

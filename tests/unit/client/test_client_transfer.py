@@ -9,10 +9,12 @@ from typing import Any, cast
 import pytest
 
 from faces.client import Client
-from faces.client.bulk import sitters_of
+from faces.client.bulk import Bulk, Zipped, sitters_of
 from faces.client.transfer import DamagedExport, check_file, export_file, import_file
 from faces.contracts.ids import new_id
 from faces.contracts.transfer import FaceRecord, Imported, PersonRecord
+from tests.unit.client.fake_office import KEY, FakeOffice
+from tests.unit.client.fake_service import API
 
 VECTOR = base64.b64encode(bytes(1024)).decode()
 
@@ -106,7 +108,9 @@ def test_photos_are_put_to_people_by_folder_or_name(tmp_path: Path) -> None:
             "Ann Smith": [f"{source}{mark}Ann_Smith/1.JPG", f"{source}{mark}Ann_Smith/2.jpg"],
             "Bob": [f"{source}{mark}Bob.png"],
         }
-    assert sitters_of(tmp_path / "staff.zip")[1].portraits[0].content == b"Bob.png"
+    packed = sitters_of(tmp_path / "staff.zip")[1].portraits[0].content
+    assert isinstance(packed, Zipped)
+    assert packed.read() == b"Bob.png"
 
 
 def test_the_folder_that_was_packed_is_nobody(tmp_path: Path) -> None:
@@ -115,3 +119,16 @@ def test_the_folder_that_was_packed_is_nobody(tmp_path: Path) -> None:
         for name in ("staff/Ann_Smith/1.jpg", "staff/Bob.png", "staff/Cid.png"):
             archive.writestr(name, name)
     assert [sitter.name for sitter in sitters_of(path)] == ["Ann Smith", "Bob", "Cid"]
+
+
+def test_a_photo_that_is_damaged_in_a_zip_is_said_and_the_others_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "staff.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("Ann.jpg", b"\xff\xd8\xff Ann")
+        archive.writestr("Bob.jpg", b"\xff\xd8\xff Bob")
+    path.write_bytes(path.read_bytes().replace(b"\xff\xd8\xff Bob", b"\xff\xd8\xff Bad"))
+    office = FakeOffice()
+    with Client(API, KEY, transport=office.transport, sleep=lambda _: None) as client:
+        outcomes = {each.name: each for each in Bulk(client).enroll(sitters_of(path))}
+    assert outcomes["Ann"].enrolment is not None
+    assert "Bad CRC" in (outcomes["Bob"].refused or "")

@@ -3,7 +3,11 @@
 import csv
 import io
 import json
+import os
 import re
+import signal
+import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -264,3 +268,75 @@ def test_an_interruption_says_that_it_goes_on(
     said = shell("collections", "list")
     assert said.code == 130
     assert "goes on where it stopped" in said.notes
+
+
+def test_who_stops_the_command_does_not_wait_for_earlier_jobs(
+    shell: Shell, office: FakeOffice, photos: Path
+) -> None:
+    office.refuse = lambda asked: (
+        problem(ErrorCode.INTERNAL) if asked.url.path.startswith("/v1/batches/") else None
+    )
+    assert shell("identify", photos / "a.jpg").code == 1
+    (job_id,) = (each for each in office.jobs if office.jobs[each].photo)
+    view = {"job_id": job_id, "state": "queued", "submitted_at": "2026-01-02T03:04:05Z"}
+    office.refuse = lambda asked: (
+        httpx.Response(200, json=view) if asked.url.path.startswith("/v1/jobs/") else None
+    )
+    goes_on = threading.Event()
+
+    def stop() -> None:
+        time.sleep(0.3)  # the command waits by now
+        os.kill(os.getpid(), signal.SIGINT)
+        goes_on.wait(20)
+
+    shell.on_sleep = stop
+    started = time.monotonic()
+    said = shell("identify", photos / "a.jpg")
+    took = time.monotonic() - started
+    goes_on.set()
+    assert (said.code, took < 10) == (130, True)
+
+
+def test_a_table_shows_what_was_answered_before_the_connection_was_lost(
+    shell: Shell, office: FakeOffice, photos: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(150):
+        (folder / f"{number:03}.jpg").write_bytes(JPEG + str(number).encode())
+    opened: list[httpx.Request] = []
+
+    def lose(request: httpx.Request) -> None:
+        if (request.method, request.url.path) == ("POST", "/v1/batches"):
+            opened.append(request)
+            if len(opened) > 1:
+                raise httpx.ConnectError("reset")
+
+    office.refuse = lose
+    said = shell("identify", "--format", "table", folder)
+    assert said.code == 4
+    assert "Ann" in said.out
+
+
+def test_a_folder_of_a_thousand_photos_is_answered_whole_and_goes_on_where_it_stopped(
+    shell: Shell, office: FakeOffice, tmp_path: Path
+) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(1000):
+        (folder / f"{number:04}.jpg").write_bytes(JPEG + str(number).encode())
+
+    def lose(request: httpx.Request) -> None:
+        if office.uploads() > 600:
+            raise httpx.ConnectError("reset")
+
+    office.refuse = lose
+    first = shell("identify", folder)
+    assert first.code == 4
+    before = office.uploads()
+    office.refuse = lambda _: None
+    said = shell("identify", folder)
+    assert said.code == 0
+    assert len({line["photo"] for line in said.lines}) == len(said.lines) == 1000
+    assert len([job for job in office.jobs.values() if job.photo]) == 1000, "none is sent twice"
+    assert office.uploads() - before < 500
