@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -49,7 +49,7 @@ FLAGS = [
 INSTALLED = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PICTURES = ROOT / ".local" / "screenshots"
 WIDTHS = {"phone": 390, "tablet": 820, "desktop": 1360}
-THEMES = ("light", "dark")
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 # What a test brings about on purpose: answers that are errors, a network that is away.
 _EXPECTED = re.compile(r"Failed to load resource|net::ERR_")
 

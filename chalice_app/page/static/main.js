@@ -33,6 +33,7 @@ function themeButton() {
     made.title = label;
     made.replaceChildren(icon(isDark() ? "sun" : "moon"), h("span", { class: "hidden" }, label));
   };
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", write);
   write();
   return made;
 }
