@@ -35,7 +35,7 @@ from gpu_worker.queue import SqsQueue
 from gpu_worker.receiver import Receiver
 from gpu_worker.remembering import CachedResults, fingerprint
 from gpu_worker.search import LimitedSearch
-from gpu_worker.shutdown import Shutdown, watch
+from gpu_worker.shutdown import Shutdown, stay, watch
 from gpu_worker.sizes import sizes_for
 from gpu_worker.stages.announce import Announce
 from gpu_worker.stages.match import Match
@@ -183,8 +183,9 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
             kept=lambda: notices is not None and notices.kept(),
             on_ready=lambda: None if marks is None else marks.set(TAG_READY),
         )
-        if marks is not None and shutdown.reason == DRAIN_TAG_REASON:
-            marks.set(TAG_DRAINED)
+        drained = shutdown.reason == DRAIN_TAG_REASON
+        if drained and notices is not None and marks is not None and marks.set(TAG_DRAINED):
+            stay(notices.claimed, shutdown, _NOTICE_SECONDS)
     finally:
         connection.close()
 

@@ -113,9 +113,11 @@ class MetadataNotices:
             return "spot interruption"
         if self._get(REBALANCE) is not None:
             return "rebalance recommendation"
-        if self._marked(TAG_DRAIN):
-            return DRAIN_TAG_REASON
-        return None
+        return DRAIN_TAG_REASON if self.claimed() else None
+
+    def claimed(self) -> bool:
+        """Whether the scaler claims the worker, to end it or stop it."""
+        return self._marked(TAG_DRAIN)
 
     def kept(self) -> bool:
         """Whether the worker should stay though it is idle."""
@@ -154,8 +156,8 @@ class InstanceMarks:
         self._instance_id = instance_id
         self._clock = clock
 
-    def set(self, tag: str) -> None:
-        """Set a mark to the present second; a failure is only logged: it helps, no more."""
+    def set(self, tag: str) -> bool:
+        """Set a mark to the present second; return whether it is set, a failure is logged."""
         try:
             with aws_call("marking the instance"):
                 self._ec2.create_tags(
@@ -164,3 +166,5 @@ class InstanceMarks:
                 )
         except TransientError as error:
             log.warning("%s", error.detail)
+            return False
+        return True

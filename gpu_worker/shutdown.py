@@ -3,7 +3,7 @@
 import logging
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Protocol
 
@@ -24,6 +24,7 @@ class Shutdown:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._signalled = threading.Event()
         self.reason = ""
 
     def install(self) -> None:
@@ -34,6 +35,7 @@ class Shutdown:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)
+        self._signalled.set()
         self.request(signal.Signals(number).name)
 
     def request(self, reason: str) -> None:
@@ -50,6 +52,10 @@ class Shutdown:
         """Sleep; return True, at once, when the worker is asked to end meanwhile."""
         return self._event.wait(seconds)
 
+    def wait_for_signal(self, seconds: float) -> bool:
+        """Sleep; return True, at once, when a signal came, though asked to end before."""
+        return self._signalled.wait(seconds)
+
 
 def watch(sources: Sequence[DrainSource], shutdown: Shutdown, seconds: float) -> None:
     """Ask all sources every so many seconds until the worker is asked to end."""
@@ -59,3 +65,13 @@ def watch(sources: Sequence[DrainSource], shutdown: Shutdown, seconds: float) ->
                 log.info("asked to end: %s", reason)
                 shutdown.request(reason)
                 break
+
+
+def stay(claimed: Callable[[], bool], shutdown: Shutdown, seconds: float) -> None:
+    """Wait to be ended or stopped by who claims the worker, as long as the claim lasts.
+
+    A worker that leaves by itself takes its instance along, also one that is to be kept as a
+    warm one. Whoever stops the instance sends a signal first.
+    """
+    while claimed() and not shutdown.wait_for_signal(seconds):
+        pass

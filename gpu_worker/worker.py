@@ -79,7 +79,7 @@ class Worker:
         background: Sequence[Callable[[], None]] = (),
         flush: Callable[[], None] = lambda: None,
         kept: Callable[[], bool] = lambda: False,
-        on_ready: Callable[[], None] = lambda: None,
+        on_ready: Callable[[], object] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._hands = hands
