@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from aws_lambda_powertools.metrics import MetricUnit
 
@@ -147,7 +148,13 @@ class Webhooks:
             self._give_up(sent, why)
             return
         delay = RETRY_SECONDS[sent.attempt - 1]
-        logger.info("callback failed", why=why, attempt=sent.attempt, again_after=delay)
+        logger.info(
+            "callback failed",
+            why=why,
+            attempt=sent.attempt,
+            again_after=delay,
+            host=_host(sent.url),
+        )
         metrics.add_metric("CallbackFailures", MetricUnit.Count, 1)
         following = sent.model_copy(update={"attempt": sent.attempt + 1})
         self.queues.send(
@@ -156,9 +163,17 @@ class Webhooks:
 
     def _give_up(self, sent: Delivery, why: str) -> None:
         """Keep a callback that will not be sent, for people to look at."""
-        logger.warning("callback given up", why=why, attempt=sent.attempt)
+        logger.warning("callback given up", why=why, attempt=sent.attempt, host=_host(sent.url))
         count("Callbacks", {"Outcome": "given_up"})
         self.queues.send(self.names.webhooks_dlq, sent.model_dump_json())
+
+
+def _host(url: str) -> str | None:
+    """Return whose server it is; the rest of an address may hold a secret."""
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
 def send_to(target: Target, body: bytes, headers: Mapping[str, str]) -> int:

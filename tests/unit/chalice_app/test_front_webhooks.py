@@ -136,6 +136,18 @@ def test_delays_grow_and_end_in_the_dead_letter_queue(
     assert given_up["attempt"] == len(RETRY_SECONDS) + 1 == len(receiver.got)
 
 
+def test_the_log_says_whose_server_failed_and_no_more_of_the_address(
+    webhooks: Webhooks, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.answer = 500
+    webhooks.handle(message())
+    receiver.answer = 410
+    webhooks.handle(message())
+    told = {each.getMessage(): vars(each).get("host") for each in caplog.records}
+    assert told == {"callback failed": "example.com", "callback given up": "example.com"}
+    assert not any("x=1" in str(vars(each)) for each in caplog.records)
+
+
 def test_each_attempt_is_signed_anew(
     webhooks: Webhooks, receiver: Receiver, context: FakeContext
 ) -> None:
