@@ -28,6 +28,9 @@ _ON_EC2 = {"SCALER_READY_TAG": "true"}
 # guide, "Using SSL/TLS to encrypt a connection").
 CERTIFICATES = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 _CERTIFICATES_IN_LAMBDA = "/var/task/rds.pem"
+# Of a function in a network that nobody called for weeks Lambda takes the way into it back; the
+# first call has it made again (Lambda developer guide, "Hyperplane ENI lifecycle").
+_NOT_READY = {"ResourceNotReadyException", "ResourceConflictException"}
 TAG_STAGE = "faces:stage"
 KINDS = ("gpu", "cpu")
 # Like the workers' (infra/template.yaml).
@@ -205,7 +208,14 @@ class Deployment:
     def _migrate(self) -> None:
         """Have the schema brought up to date, from inside the network."""
         functions = self.client("lambda", Config(read_timeout=310, retries={"max_attempts": 0}))
-        answer = functions.invoke(FunctionName=f"{self.stack}-{self.stage}-{MIGRATE}")
+        name = f"{self.stack}-{self.stage}-{MIGRATE}"
+        try:
+            answer = functions.invoke(FunctionName=name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _NOT_READY:
+                raise
+            functions.get_waiter("function_active_v2").wait(FunctionName=name)
+            answer = functions.invoke(FunctionName=name)
         said = json.loads(answer["Payload"].read() or b"null")
         if "FunctionError" in answer:
             raise DeployError(f"The database's schema cannot be brought up to date: {said}")

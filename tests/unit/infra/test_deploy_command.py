@@ -1,12 +1,15 @@
 """The command line that deploys to AWS."""
 
+import io
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from botocore.exceptions import ClientError
 from cfnlint.decode import cfn_yaml
 
 from infra.__main__ import lambda_environment, main
-from infra.deployment import lambda_network, lambda_variables
+from infra.deployment import Deployment, lambda_network, lambda_variables
 from infra.image import _run_pipeline, pack, recipe_version
 from infra.parts import DATA, PARTS, unknown_parameters
 from local_stack.cloudformation import DeployError
@@ -143,3 +146,47 @@ def test_a_parameter_needs_a_value(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["deploy", "--parameter", "WorkerImageId"], ENVIRON)
     assert "NAME=VALUE" in capsys.readouterr().err
+
+
+class SleepingFunction:
+    """Lambda, where the function lost its way into the network."""
+
+    def __init__(self, code: str) -> None:
+        self._code = code
+        self.done: list[str] = []
+
+    def invoke(self, FunctionName: str) -> Any:  # noqa: N803 - boto3's name
+        self.done.append(FunctionName)
+        if len(self.done) == 1:
+            raise ClientError({"Error": {"Code": self._code}}, "Invoke")
+        return {"Payload": io.BytesIO(b'{"applied": []}')}
+
+    def get_waiter(self, name: str) -> Any:
+        self.done.append(name)
+        return self
+
+    def wait(self, **_: str) -> None: ...
+
+
+class ToLambda(Deployment):
+    """A deployment that meets no AWS."""
+
+    functions: SleepingFunction
+
+    def client(self, *_: Any) -> SleepingFunction:
+        return self.functions
+
+
+def test_the_schema_is_brought_up_to_date_though_the_function_has_to_be_woken(
+    tmp_path: Path,
+) -> None:
+    deployment = ToLambda(stack="faces-x", stage="prod", state_dir=tmp_path)
+    for code, calls in (("ResourceNotReadyException", 3), ("AccessDeniedException", 1)):
+        functions = SleepingFunction(code)
+        object.__setattr__(deployment, "functions", functions)
+        try:
+            deployment._migrate()
+        except ClientError:
+            assert code == "AccessDeniedException"
+        assert len(functions.done) == calls
+        assert functions.done[1:2] in (["function_active_v2"], [])
