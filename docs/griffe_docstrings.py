@@ -18,8 +18,19 @@ class DescriptionsNotTypes(griffe.Extension):
 
 
 def rewritten(docstring: str) -> str:
-    """Return a docstring whose items have their descriptions below their names."""
+    """Return a docstring whose items have their descriptions below their names.
+
+    Names that share a description get it each: the parser would give all the first one's type.
+    """
     lines: list[str] = []
+    names: list[str] = []
+    described: list[str] = []
+
+    def end() -> None:
+        for name in names:
+            lines.extend([name, *described])
+        names.clear()
+
     inside = False
     before = ""
     for line in docstring.splitlines():
@@ -27,8 +38,14 @@ def rewritten(docstring: str) -> str:
             inside = before.strip() in ("Parameters", "Attributes")
         found = _ITEM.match(line) if inside else None
         if found:
-            lines += [found[1], f"    {found[2]}"]
+            end()
+            names[:] = found[1].split(", ")
+            described[:] = [f"    {found[2]}"]
+        elif names and line.startswith("    "):
+            described.append(line)
         else:
+            end()
             lines.append(line)
         before = line
+    end()
     return "\n".join(lines)

@@ -19,7 +19,7 @@ from typing import Any
 from faces.client import calls
 from faces.client.answers import Answer
 from faces.client.connection import Connection
-from faces.client.errors import ClientError, JobTimeout, PhotoNotReadable
+from faces.client.errors import ClientError, JobTimeout, PhotoNotReadable, UploadRefused
 from faces.client.photos import Source, described, load
 from faces.contracts.batches import MAX_PHOTOS, BatchPhoto, BatchView, NewBatch
 from faces.contracts.jobs import JobCreated, JobView
@@ -53,12 +53,16 @@ class Pace:
 
 @dataclass
 class _Batch:
-    """Photos that were opened together; `awaited` by job id, until they are answered."""
+    """Photos that were opened together; `awaited` by job id, until they are answered.
+
+    `unsent` are the jobs whose photos are still to be uploaded.
+    """
 
     batch_id: str
     opened_at: float
     awaited: dict[str, Source]
-    to_upload: int
+    unsent: set[str]
+    any_sent: bool = False
     asked: int = 0
     asking: bool = False
     reading: set[str] = field(default_factory=set)
@@ -91,6 +95,7 @@ class Streaming:
         self._uploads: deque[tuple[_Batch, JobCreated, Source]] = deque()
         self._reads: deque[tuple[_Batch, str, Source]] = deque()
         self._answers: deque[Answer] = deque()
+        self._again: deque[Source] = deque()
 
     async def answers(self) -> AsyncGenerator[Answer, None]:
         """Yield what became of each photo, in the order in which they end."""
@@ -128,7 +133,8 @@ class Streaming:
         # Room for a few photos is not worth a call while others are on their way.
         if self._opening or size < min(self._pace.batch_size, on_their_way):
             return None
-        photos = list(islice(self._photos, size))
+        photos = [self._again.popleft() for _ in range(min(size, len(self._again)))]
+        photos += islice(self._photos, size - len(photos))
         if not photos:
             return None
         self._opening = 1
@@ -160,7 +166,7 @@ class Streaming:
                 for job, photo in jobs:
                     self._opened(photo, job.job_id)
                 awaited = {job.job_id: photo for job, photo in jobs}
-                batch = _Batch(created.batch_id, now, awaited, len(jobs))
+                batch = _Batch(created.batch_id, now, awaited, set(awaited))
                 self._batches.append(batch)
                 self._uploads.extend((batch, job, photo) for job, photo in jobs)
 
@@ -175,8 +181,15 @@ class Streaming:
             failure = error
 
         def apply() -> None:
-            batch.to_upload -= 1
-            if failure is not None:
+            batch.unsent.discard(job.job_id)
+            if failure is None:
+                batch.any_sent = True
+            elif batch.any_sent and _form_expired(failure):
+                # On a slow network, before it was its turn; it gets another form. As one of
+                # the batch was sent, this comes to an end.
+                self._again.append(photo)
+                self._forget(batch, job.job_id)
+            else:
                 self._end(batch, Answer(photo, job.job_id, error=failure))
 
         return apply, 1
@@ -197,12 +210,12 @@ class Streaming:
     def _take(self, batch: _Batch, view: BatchView, waited: float) -> None:
         for job in view.jobs:
             photo = batch.awaited.get(job.job_id)
-            if photo is None or job.job_id in batch.reading:
+            if photo is None or job.job_id in batch.reading or job.job_id in batch.unsent:
                 continue
             if job.state.final:
                 batch.reading.add(job.job_id)
                 self._reads.append((batch, job.job_id, photo))
-            elif waited >= self._pace.timeout and not batch.to_upload:
+            elif waited >= self._pace.timeout and not batch.unsent:
                 seen = JobView(job_id=job.job_id, state=job.state, submitted_at=view.submitted_at)
                 error = JobTimeout(seen, waited)
                 self._end(batch, Answer(photo, job.job_id, error=error))
@@ -217,8 +230,18 @@ class Streaming:
 
     def _end(self, batch: _Batch, answer: Answer) -> None:
         assert answer.job_id is not None, "a photo of a batch has a job"
-        if batch.awaited.pop(answer.job_id, None) is not None:
-            batch.reading.discard(answer.job_id)
+        if self._forget(batch, answer.job_id):
             self._answers.append(answer)
+
+    def _forget(self, batch: _Batch, job_id: str) -> bool:
+        """Await a job no longer; return whether it was awaited."""
+        was_awaited = batch.awaited.pop(job_id, None) is not None
+        batch.reading.discard(job_id)
         if not batch.awaited and batch in self._batches:
             self._batches.remove(batch)
+        return was_awaited
+
+
+def _form_expired(error: ClientError) -> bool:
+    """Whether S3 took no photo because its form's time was over."""
+    return isinstance(error, UploadRefused) and "expired" in error.reason.lower()

@@ -174,3 +174,42 @@ def test_photos_are_taken_as_there_is_room(office: FakeOffice) -> None:
 def test_an_impossible_pace_is_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="pace"):
         Pace(**wrong)
+
+
+EXPIRED = (
+    "<Error><Code>AccessDenied</Code>"
+    "<Message>Invalid according to Policy: Policy expired.</Message></Error>"
+)
+
+
+def test_a_photo_whose_form_expired_before_its_turn_gets_another(
+    stream: Stream, office: FakeOffice
+) -> None:
+    """A slow network sends three photos in the time of a form."""
+    late: set[str] = set()
+
+    def slow(request: httpx.Request) -> httpx.Response | None:
+        if request.url.path == "/v1/batches":
+            late.clear()
+        if request.url.host == "s3.test":
+            late.add(str(len(office.requests)))
+            if len(late) > 3:
+                return httpx.Response(403, text=EXPIRED)
+        return None
+
+    office.refuse = slow
+    photos = [JPEG + str(number).encode() for number in range(10)]
+    answers = stream(photos, pace=Pace(at_once=1))
+    assert [answer.error for answer in answers] == [None] * 10
+    assert {answer.photo for answer in answers} == set(photos)
+
+
+def test_a_store_to_which_every_form_is_expired_is_not_asked_for_ever(
+    stream: Stream, office: FakeOffice
+) -> None:
+    office.refuse = lambda asked: (
+        httpx.Response(403, text=EXPIRED) if asked.url.host == "s3.test" else None
+    )
+    answers = stream([JPEG] * 3)
+    assert all(isinstance(answer.error, UploadRefused) for answer in answers)
+    assert office.uploads() == 3

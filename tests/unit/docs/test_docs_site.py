@@ -41,6 +41,9 @@ def test_the_reference_is_made_from_the_code(site: Path) -> None:
     for name in ("AsyncClient.identify", "AsyncClient.stream", "RetryPolicy", "verify_webhook"):
         assert f'id="faces.client.{name}"' in sdk
     assert "address of the service" in sdk
+    policies = re.findall(r"<b><code>poll</code></b>.*?</li>", sdk, re.DOTALL)
+    assert policies
+    assert all("PollPolicy" in each and "RetryPolicy" not in each for each in policies)
     documents = (site / "reference/documents.html").read_text("utf-8")
     assert 'id="faces.contracts.results.JobResult"' in documents
 
@@ -74,5 +77,6 @@ def test_descriptions_are_put_where_the_parser_looks() -> None:
         "Do it.\n\nParameters\n----------\na, b : what\n    it is.\n\nReturns\n-------\nc : d"
     )
     assert rewritten(docstring) == (
-        "Do it.\n\nParameters\n----------\na, b\n    what\n    it is.\n\nReturns\n-------\nc : d"
+        "Do it.\n\nParameters\n----------\na\n    what\n    it is.\nb\n    what\n    it is."
+        "\n\nReturns\n-------\nc : d"
     )
