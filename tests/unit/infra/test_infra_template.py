@@ -195,6 +195,19 @@ def test_the_database_is_closed_encrypted_and_without_a_password() -> None:
     assert not {"MasterUserPassword"} & given.keys()
 
 
+def test_what_the_database_logs_is_deleted_in_the_end() -> None:
+    made = cfn_yaml.load(str(DATA.template))["Resources"]
+    database = made["Database"]
+    exported = database["Properties"]["EnableCloudwatchLogsExports"]
+    groups = {
+        each["Properties"]["LogGroupName"]["Fn::Sub"]: each["Properties"]["RetentionInDays"]
+        for name, each in made.items()
+        if each["Type"] == "AWS::Logs::LogGroup" and name in database["DependsOn"]
+    }
+    place = "/aws/rds/instance/${StackName}-database/"
+    assert groups == {f"{place}{name}": 30 for name in exported}
+
+
 def test_images_of_both_kinds_can_be_made_for_one_stage() -> None:
     for logical, each in cfn_yaml.load(str(IMAGE.template))["Resources"].items():
         for key, name in each["Properties"].items():
