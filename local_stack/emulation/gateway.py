@@ -75,6 +75,12 @@ def compatible_patch(operations: Iterable[Mapping[str, Any]]) -> list[dict[str, 
     return result
 
 
+def _ancestors(route: str) -> list[str]:
+    """Return the resources above a route, the root first, and the route."""
+    parts = [part for part in route.split("/") if part]
+    return ["/", *("/" + "/".join(parts[:count]) for count in range(1, len(parts) + 1))]
+
+
 class ChaliceGateway:
     """ASGI middleware that expands what ministack's API Gateway does not know.
 
@@ -136,23 +142,28 @@ class ChaliceGateway:
             for name, value in properties.items()
         ]
         updated = await self._call(scope, "PATCH", path, {"patchOperations": operations})
-        await self._empty(scope, path)
+        # In place, and only then what is too much: requests come meanwhile.
         await self._fill(scope, updated.json()["id"], swagger)
+        await self._remove_others(scope, path, swagger)
         return Answer(200, updated.body, updated.headers)
 
     async def _patch(self, scope: Scope, body: bytes) -> Answer:
         operations = compatible_patch(json.loads(body or b"{}").get("patchOperations", []))
         return await self._call(scope, "PATCH", scope["path"], {"patchOperations": operations})
 
-    async def _empty(self, scope: Scope, path: str) -> None:
-        """Delete every resource and method of an API but its root resource."""
+    async def _remove_others(self, scope: Scope, path: str, swagger: Mapping[str, Any]) -> None:
+        """Delete every resource and method of an API that the document does not have."""
+        wanted = {route.rstrip("/") or "/": each for route, each in swagger["paths"].items()}
+        parents = {part for route in wanted for part in _ancestors(route)}
         for item in await self._resources(scope, path):
             where = f"{path}/resources/{item['id']}"
-            if item["path"] != "/":
+            operations = wanted.get(item["path"], {})
+            if not operations and item["path"] not in parents:
                 await self._call(scope, "DELETE", where)
                 continue
             for method in item.get("resourceMethods", {}):
-                await self._call(scope, "DELETE", f"{where}/methods/{method}")
+                if method.lower() not in operations:
+                    await self._call(scope, "DELETE", f"{where}/methods/{method}")
 
     async def _fill(self, scope: Scope, api_id: str, swagger: Mapping[str, Any]) -> None:
         """Create the resources, methods and integrations of a swagger document."""

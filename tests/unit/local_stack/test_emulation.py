@@ -166,6 +166,20 @@ def test_an_overwrite_leaves_nothing_of_the_routes_before(gateway: Gateway) -> N
     assert gateway.routes() == {("POST", "/"), ("GET", "/new")}
 
 
+def test_a_route_that_stays_is_there_all_the_time_of_an_overwrite(gateway: Gateway) -> None:
+    send(gateway, "POST", "/restapis", "mode=import", SWAGGER)
+    del gateway.calls[:]
+    old = SWAGGER["paths"]
+    paths = {"/": old["/"], "/v1/jobs": {"post": old["/v1/jobs"]["post"]}}  # type: ignore[index]
+    send(gateway, "PUT", "/restapis/api", "mode=overwrite", {**SWAGGER, "paths": paths})
+    assert gateway.routes() == {("GET", "/"), ("POST", "/v1/jobs")}
+    deleted = [path for method, path in gateway.calls if method == "DELETE"]
+    assert deleted == [
+        "/restapis/api/resources/-v1-jobs/methods/OPTIONS",
+        "/restapis/api/resources/-v1-jobs-{job_id}",
+    ]
+
+
 def test_a_refusal_of_one_call_is_the_answer(gateway: Gateway) -> None:
     gateway.refuse = "/restapis"
     assert send(gateway, "POST", "/restapis", "mode=import", SWAGGER)[0] == 403
