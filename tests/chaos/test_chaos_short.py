@@ -8,18 +8,19 @@ from tests.chaos.place import place
 from tests.chaos.scenarios import SCENARIOS, played_all
 
 SCALE = 0.02
+# The longest first.
 PLAYED = (
-    "kill -9 of workers",
-    "S3 slow",
-    "SQS slow",
-    "events and messages twice",
     "photos that crash",
+    "SQS slow",
+    "S3 slow",
+    "kill -9 of workers",
+    "events and messages twice",
 )
 
 
 @pytest.mark.timeout(600)
 def test_no_photo_is_lost_stuck_or_doubled() -> None:
-    wanted = [each for each in SCENARIOS if each.name.startswith(PLAYED)]
+    wanted = [each for name in PLAYED for each in SCENARIOS if each.name.startswith(name)]
     assert len(wanted) == len(PLAYED)
     with place() as where:
         outcomes = played_all(
