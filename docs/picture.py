@@ -1,7 +1,8 @@
-"""Write `result.jpg`, the demo's annotated photos side by side, and `page.jpg`, the web page.
+"""Write `result.jpg`, the demo's annotated photos side by side, and pictures of the web page.
 
     make demo && .venv/bin/python -m docs.picture
     make test ARGS=tests/browser && .venv/bin/python -m docs.picture page
+    make test ARGS=tests/browser && .venv/bin/python -m docs.picture operations
 
 The astronaut's photo is NASA's and in the public domain.
 """
@@ -15,12 +16,15 @@ ROOT = Path(__file__).resolve().parent.parent
 SHOWN = ("01-astronaut.jpg", "02-mirrored.jpg")
 HEIGHT_PX = 400
 PAGE_HEIGHT_PX = 905
+OPERATIONS_HEIGHT_PX = 1400
 
 
 def main() -> None:
     """Write the picture that is asked for."""
     if sys.argv[1:] == ["page"]:
         write_page()
+    elif sys.argv[1:] == ["operations"]:
+        write_operations()
     else:
         write_result()
 
@@ -30,6 +34,15 @@ def write_page() -> None:
     seen = Image.open(ROOT / ".local" / "screenshots" / "stack-photos.png").convert("RGB")
     top = seen.crop((0, 0, seen.width, PAGE_HEIGHT_PX))
     top.save(ROOT / "docs" / "images" / "page.jpg", quality=88, optimize=True)
+
+
+def write_operations() -> None:
+    """Write the top of the operations page as the tests saw it, with a made-up service."""
+    seen = Image.open(ROOT / ".local" / "screenshots" / "operations-desktop-light.png")
+    top = seen.convert("RGB").crop((0, 0, seen.width, OPERATIONS_HEIGHT_PX))
+    size = (1000, OPERATIONS_HEIGHT_PX * 1000 // seen.width)
+    small = top.resize(size, Image.Resampling.LANCZOS)
+    small.save(ROOT / "docs" / "images" / "page-operations.png", optimize=True)
 
 
 def write_result() -> None:

@@ -44,7 +44,7 @@ def bench(
 
     Nothing is answered from the cache. Fails when a request failed.
     """
-    loaded = [load(photo) for photo in photos_of(photos)]
+    loaded = [load(photo) for photo in photos_of(photos)[:requests]]
     kind, params = JobKind.IDENTIFY, JobParams(cache=False)
     with opened(context) as (session, client):
         clock = session.clock

@@ -1,7 +1,8 @@
 """What a long command has done so far, so that it goes on where it stopped.
 
 A file of JSON lines a command (its address, its options and its photos), for its owner
-alone, because it holds answers about people; it goes when everything has been answered.
+alone, because it holds answers about people; it goes when everything has been answered, or
+when nobody has gone on for 30 days.
 A photo's job is written down before the photo is sent, so that what was sent is asked for by
 its job, not sent again: an enrolment is never done twice.
 """
@@ -9,6 +10,7 @@ its job, not sent again: an enrolment is never done twice.
 import fcntl
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,8 @@ from typing import Any, Self
 
 from faces.client.command.credentials import folder
 from faces.client.command.exits import CommandError
+
+_KEPT_SECONDS = 30 * 86_400
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,9 @@ class Journal:
 
     def __enter__(self) -> Self:
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for journal in self.path.parent.glob("*.jsonl"):
+            if time.time() - journal.stat().st_mtime > _KEPT_SECONDS:
+                journal.unlink(missing_ok=True)
         self.path.touch(mode=0o600)
         self._file = self.path.open("r+", encoding="utf-8")
         try:

@@ -273,9 +273,12 @@ def test_an_interruption_says_that_it_goes_on(
 def test_who_stops_the_command_does_not_wait_for_earlier_jobs(
     shell: Shell, office: FakeOffice, photos: Path
 ) -> None:
-    office.refuse = lambda asked: (
-        problem(ErrorCode.INTERNAL) if asked.url.path.startswith("/v1/batches/") else None
-    )
+    def lose(asked: httpx.Request) -> httpx.Response | None:
+        sent = any(job.photo for job in office.jobs.values())
+        lost = sent and asked.url.path.startswith("/v1/batches/")
+        return problem(ErrorCode.INTERNAL) if lost else None
+
+    office.refuse = lose
     assert shell("identify", photos / "a.jpg").code == 1
     (job_id,) = (each for each in office.jobs if office.jobs[each].photo)
     view = {"job_id": job_id, "state": "queued", "submitted_at": "2026-01-02T03:04:05Z"}
@@ -340,3 +343,19 @@ def test_a_folder_of_a_thousand_photos_is_answered_whole_and_goes_on_where_it_st
     assert len({line["photo"] for line in said.lines}) == len(said.lines) == 1000
     assert len([job for job in office.jobs.values() if job.photo]) == 1000, "none is sent twice"
     assert office.uploads() - before < 500
+
+
+def test_what_nobody_went_on_with_is_forgotten(
+    shell: Shell, office: FakeOffice, photos: Path
+) -> None:
+    office.refuse = lambda asked: (
+        problem(ErrorCode.INTERNAL) if asked.url.path.startswith("/v1/batches/") else None
+    )
+    for name in ("a.jpg", "b.JPG"):
+        assert shell("identify", photos / name).code == 1
+    (old, young) = journals(shell)
+    month_ago = time.time() - 31 * 86_400
+    os.utime(old, (month_ago, month_ago))
+    office.refuse = lambda _: None
+    assert shell("detect", photos / "a.jpg").code == 0
+    assert journals(shell) == [young]
