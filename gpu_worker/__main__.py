@@ -65,15 +65,14 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         choice = choose_here(settings.backend)
         weights = ensure_weights(weights_path(environ))
         # Only now: what it imports takes a second, and wrong settings shall be told at once.
-        from gpu_worker.assembly import assemble
+        from gpu_worker.assembly import work
 
         def load_backend() -> Backend:
             return load(
                 choice, weights, cache, threads=settings.threads, detection=settings.detection
             )
 
-        with assemble(settings, load_backend) as worker:
-            ending = worker.run()
+        ending = work(settings, load_backend)
     except ModelUnusableError as error:
         return _fail(error, EXIT_WEIGHTS)
     except SettingsError as error:

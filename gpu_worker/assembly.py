@@ -1,5 +1,6 @@
 """Puts a worker together from its settings."""
 
+import functools
 import logging
 import os
 import sys
@@ -40,7 +41,7 @@ from gpu_worker.sizes import sizes_for
 from gpu_worker.stages.announce import Announce
 from gpu_worker.stages.match import Match
 from gpu_worker.uploads import S3Uploads
-from gpu_worker.worker import Pace, Worker
+from gpu_worker.worker import Ending, Pace, Worker
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,20 @@ _NOTICE_SECONDS = 5.0
 def utc_now() -> datetime:
     """Return the time, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def work(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> Ending:
+    """Run a worker to its end; one that is rescued from a drain begins anew.
+
+    Raises what `assemble` does.
+    """
+    load_once = functools.cache(load_backend)
+    while True:
+        with assemble(settings, load_once) as worker:
+            ending = worker.run()
+        if ending is not Ending.RESCUED:
+            return ending
+        log.info("the claim was taken back: the worker goes on")
 
 
 @contextmanager
@@ -182,12 +197,23 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
             flush=metrics.flush,
             kept=lambda: notices is not None and notices.kept(),
             on_ready=lambda: None if marks is None else marks.set(TAG_READY),
+            rescued=lambda: _rescued(notices, marks, shutdown),
         )
-        drained = shutdown.reason == DRAIN_TAG_REASON
-        if drained and notices is not None and marks is not None and marks.set(TAG_DRAINED):
-            stay(notices.claimed, shutdown, _NOTICE_SECONDS)
     finally:
         connection.close()
+
+
+def _rescued(
+    notices: MetadataNotices | None, marks: InstanceMarks | None, shutdown: Shutdown
+) -> bool:
+    """Confirm a drain and wait to be ended; return whether the claim was taken back."""
+    if notices is None or marks is None or shutdown.reason != DRAIN_TAG_REASON:
+        return False
+    if notices.claimed() and not (
+        marks.set(TAG_DRAINED) and stay(notices.claimed, shutdown, _NOTICE_SECONDS)
+    ):
+        return False
+    return notices.claim_taken_back()
 
 
 def _watch(notices: MetadataNotices, shutdown: Shutdown) -> None:

@@ -119,6 +119,10 @@ class MetadataNotices:
         """Whether the scaler claims the worker, to end it or stop it."""
         return self._marked(TAG_DRAIN)
 
+    def claim_taken_back(self) -> bool:
+        """Whether the claim is gone, not merely expired as when nobody is there to end it."""
+        return self._get(f"tags/instance/{TAG_DRAIN}") is None
+
     def kept(self) -> bool:
         """Whether the worker should stay though it is idle."""
         return self._marked(TAG_KEEP)

@@ -67,11 +67,15 @@ def watch(sources: Sequence[DrainSource], shutdown: Shutdown, seconds: float) ->
                 break
 
 
-def stay(claimed: Callable[[], bool], shutdown: Shutdown, seconds: float) -> None:
+def stay(claimed: Callable[[], bool], shutdown: Shutdown, seconds: float) -> bool:
     """Wait to be ended or stopped by who claims the worker, as long as the claim lasts.
+
+    Returns whether the claim was over before a signal came.
 
     A worker that leaves by itself takes its instance along, also one that is to be kept as a
     warm one. Whoever stops the instance sends a signal first.
     """
-    while claimed() and not shutdown.wait_for_signal(seconds):
-        pass
+    while claimed():
+        if shutdown.wait_for_signal(seconds):
+            return False
+    return True

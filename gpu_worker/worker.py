@@ -28,6 +28,8 @@ class Ending(StrEnum):
 
     IDLE = "idle"
     ASKED = "asked to end"
+    RESCUED = "claim taken back"
+    """Nothing is held or received, and nobody wants the worker to end any more."""
 
 
 class Follower(Protocol):
@@ -62,6 +64,7 @@ class Worker:
     flush : writes the metrics.
     kept : whether the worker stays though it is idle.
     on_ready : called before the first receive.
+    rescued : called when asked to end and done; True where the worker is to go on after all.
     clock : monotonic seconds.
     """
 
@@ -80,6 +83,7 @@ class Worker:
         flush: Callable[[], None] = lambda: None,
         kept: Callable[[], bool] = lambda: False,
         on_ready: Callable[[], object] = lambda: None,
+        rescued: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._hands = hands
@@ -94,6 +98,7 @@ class Worker:
         self._flush = flush
         self._kept = kept
         self._on_ready = on_ready
+        self._rescued = rescued
         self._clock = clock
         self._stop = threading.Event()
 
@@ -113,6 +118,8 @@ class Worker:
                     ).start()
                 ending = self._until_ended()
             self._end()
+        if ending is Ending.ASKED and self._rescued():
+            return Ending.RESCUED
         return ending
 
     def _until_followed(self) -> Ending | None:

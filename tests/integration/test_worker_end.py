@@ -85,3 +85,26 @@ def test_a_notice_ends_the_worker_in_time(
     assert 1 <= done < len(jobs)
     # All of the rest can be taken by others at once.
     assert worker_stack.waiting(worker_stack.names.req_queue) == (len(jobs) - done, 0)
+
+
+def test_a_drained_worker_goes_on_when_its_claim_is_taken_back(
+    worker_stack: WorkerStack,
+    start_fake_worker: StartFakeWorker,
+    metadata_service: FakeMetadata,
+    tmp_path: Path,
+) -> None:
+    jobs = [detect(worker_stack, SLOW) for _ in range(12)]
+    claim = f"tags/instance/{TAG_DRAIN}"
+    metadata_service.paths[claim] = f"{time.time() + 300:.0f}"
+    process = start_fake_worker(WORKER_METADATA_URL=metadata_service.url, WORKER_IN_HAND="4")
+    log = tmp_path / "0.log"
+    deadline = time.monotonic() + SECONDS
+    while f"asked to end: {DRAIN_TAG_REASON}" not in log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    del metadata_service.paths[claim]
+    while worker_stack.results() < len(jobs):
+        assert process.poll() is None, "it left though nobody wanted it to"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    assert "the worker goes on" in log.read_text()

@@ -32,7 +32,7 @@ def test_a_signal_is_a_request(number: signal.Signals) -> None:
 
 def test_a_drained_worker_stays_until_its_claim_is_over() -> None:
     answers = [True, True, False]
-    stay(lambda: answers.pop(0), Shutdown(), 0)
+    assert stay(lambda: answers.pop(0), Shutdown(), 0)
     assert answers == []
 
 
@@ -48,6 +48,6 @@ def test_a_drained_worker_goes_at_once_when_its_instance_is_stopped() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         return True
 
-    stay(claimed, shutdown, 60)
+    assert not stay(claimed, shutdown, 60)
     assert len(asked) == 1
     assert shutdown.reason == "drain tag"
