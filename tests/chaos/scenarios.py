@@ -101,7 +101,8 @@ def kill_workers(rig: Rig, scale: float) -> None:
             rig.kill_worker()
 
 
-@scenario("kill -9 of Lambdas before they delete their messages", lambda_deaths=0.3)
+# Four deaths in a row on each of two queues are rare, and end a minute later each.
+@scenario("kill -9 of Lambdas before they delete their messages", 240, lambda_deaths=0.3)
 def kill_lambdas(rig: Rig, scale: float) -> None:
     rig.send(some(scale, 400, 40))
 
