@@ -43,14 +43,18 @@ class MtcnnDetector:
     Parameters
     ----------
     smallest : the shortest face side that is searched for, by the photo's height and width.
+    dtype : what the networks compute in; float64 tells what rounding does to float32.
     """
 
     def __init__(
-        self, device: torch.device | None = None, smallest: SmallestFace = min_face_px
+        self,
+        device: torch.device | None = None,
+        smallest: SmallestFace = min_face_px,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         self._smallest = smallest
         self._device = device or torch.device("cpu")
-        self._networks = load_mtcnn(self._device)
+        self._networks = load_mtcnn(self._device).to(dtype)
 
     def detect(self, images: Sequence[RgbImage]) -> list[list[Detection]]:
         """Return the faces of each (height, width, 3) uint8 RGB image."""

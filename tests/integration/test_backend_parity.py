@@ -45,14 +45,23 @@ THRESHOLD = 0.65
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """Both backends, with the same search for small faces."""
+    """Both backends, with the same search for small faces.
+
+    `exact` is facenet-pytorch in float64. Where rounding in float32 alone moves an edge of
+    facenet-pytorch's over a whole pixel, the tested backend gives the exact one's boxes.
+    """
 
     reference: Detector
+    exact: Detector
     tested: Detector
 
     @classmethod
     def of(cls, runtime: Runtime, smallest: SmallestFace) -> "Pair":
-        return cls(MtcnnDetector(smallest=smallest), OpenVinoDetector(runtime, smallest))
+        return cls(
+            MtcnnDetector(smallest=smallest),
+            MtcnnDetector(smallest=smallest, dtype=torch.float64),
+            OpenVinoDetector(runtime, smallest),
+        )
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +87,7 @@ def pair(runtime: Runtime) -> Pair:
 
 @pytest.fixture(scope="module")
 def device_pair(pair: Pair) -> Pair:
-    return Pair(pair.reference, DeviceDetector(CPU))
+    return Pair(pair.reference, pair.exact, DeviceDetector(CPU))
 
 
 @pytest.fixture(scope="module", params=["cpu", "device"])
@@ -118,17 +127,31 @@ def boxes_of(image: RgbImage, faces: Sequence[Detection]) -> list[tuple[Box | No
 
 def assert_same(image: RgbImage, pair: Pair, name: str) -> list[Detection]:
     """Compare what both find; return the faces."""
-    return assert_equal(image, pair.tested.detect([image])[0], pair, name)
+    [found] = pair.tested.detect([image])
+    assert_equal(image, found, pair, name)
+    return found
 
 
-def assert_equal(image: RgbImage, found: list[Detection], pair: Pair, name: str) -> list[Detection]:
-    [expected] = pair.reference.detect([image])
-    boxes = boxes_of(image, found)
-    assert boxes == boxes_of(image, expected), name
+def assert_equal(image: RgbImage, found: list[Detection], pair: Pair, name: str) -> bool:
+    """Compare with facenet-pytorch; return whether it had to be the one in float64."""
+    expected, rounded = expected_of(image, found, pair)
+    assert boxes_of(image, found) == boxes_of(image, expected), name
     for face, known in zip(found, expected, strict=True):
         assert np.abs(face.landmarks - known.landmarks).max() < 0.01, name
         assert face.confidence == pytest.approx(known.confidence, abs=1e-4), name
-    return found
+    return rounded
+
+
+def expected_of(
+    image: RgbImage, found: list[Detection], pair: Pair
+) -> tuple[list[Detection], bool]:
+    """Return facenet-pytorch's faces, and whether only those of float64 are like `found`."""
+    [expected] = pair.reference.detect([image])
+    boxes = boxes_of(image, found)
+    if boxes == boxes_of(image, expected):
+        return expected, False
+    [exact] = pair.exact.detect([image])
+    return (exact, True) if boxes == boxes_of(image, exact) else (expected, False)
 
 
 def cosines(some: FloatArray, others: FloatArray) -> FloatArray:
@@ -145,11 +168,16 @@ def test_lfw_gives_the_same_boxes_vectors_and_answers(
     reference_embedder: FaceNetEmbedder,
 ) -> None:
     crops = []
+    rounded = []
     for path in lfw:
         image = read(path)
-        faces = find_faces(image, assert_same(image, pair, path.name), QualityFilter.NONE)
+        [found] = pair.tested.detect([image])
+        if assert_equal(image, found, pair, path.name):
+            rounded.append(path.name)
+        faces = find_faces(image, found, QualityFilter.NONE)
         crops.append(central_face(faces, image).views[0])
     assert len(crops) >= 300
+    assert len(rounded) <= len(crops) // 100, rounded
     expected = reference_embedder.embed(crops)
     for precision, least in (("f32", 0.9999), ("bf16", 0.998)):
         if precision == "bf16" and runtime.best_precision() != "bf16":
