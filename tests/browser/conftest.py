@@ -62,9 +62,12 @@ def find_chromium() -> str | None:
     return named or next(filter(None, map(shutil.which, INSTALLED)), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One browser for all; the tests are skipped where there is none."""
+    """One browser for the tests of a file; they are skipped where there is none.
+
+    It ends before other tests begin: an event loop runs in its thread as long as it does.
+    """
     with sync_playwright() as playwright:
         try:
             started = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS)
