@@ -97,7 +97,7 @@ def kill_then_down_and_up(commands: Commands, part: str) -> None:
     def pid() -> int | None:
         return commands.pids().get(part)
 
-    kill(eventually(pid, f"{part} runs", 30))
+    kill(eventually(pid, f"{part} runs", 120))
     down = commands.run("down")
     assert down.returncode == 0, down.stdout + down.stderr
     assert commands.left_over() == []
