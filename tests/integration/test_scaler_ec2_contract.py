@@ -202,6 +202,10 @@ def publish(ec2: "EC2Client") -> None:
     if isinstance(ec2, FakeEc2):
         ec2.version += 1
         return
+    # EC2 gives times in whole seconds: what was launched before is to be of an earlier one.
+    begun = int(time.time())
+    while int(time.time()) == begun:
+        time.sleep(0.01)
     known = {image["ImageId"] for image in ec2.describe_images()["Images"]} - {WORKER_IMAGE}
     ec2.create_launch_template_version(
         LaunchTemplateName=NAMES.launch_template,
