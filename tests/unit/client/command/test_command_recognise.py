@@ -8,6 +8,7 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -270,6 +271,15 @@ def test_an_interruption_says_that_it_goes_on(
     assert "goes on where it stopped" in said.notes
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Have SIGINT interrupt, also where the tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_who_stops_the_command_does_not_wait_for_earlier_jobs(
     shell: Shell, office: FakeOffice, photos: Path
 ) -> None:
