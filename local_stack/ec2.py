@@ -3,8 +3,9 @@
 import logging
 import os
 import sys
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
@@ -40,10 +41,46 @@ def ec2_client(endpoint_url: str, region: str) -> "EC2Client":
     )
 
 
+def remember_tokens() -> None:
+    """Let moto answer a fleet's client token that it knows with the first answer.
+
+    EC2 does so (API reference, "Ensuring idempotency"), and moto does not: a request that
+    reaches it after its sender gave it up would launch a second time.
+    """
+    from moto.core.responses import ActionResult
+    from moto.ec2.exceptions import EC2ClientError
+    from moto.ec2.responses.fleets import Fleets
+
+    create, one_at_a_time = Fleets.create_fleet, threading.Lock()
+
+    def create_fleet(self: Any) -> ActionResult:
+        token, asked = self._get_param("ClientToken"), dict(self.params)
+        if not token:
+            return create(self)
+        with one_at_a_time:
+            # Kept on the fleets themselves: they go with the emulator's memory.
+            for fleet in self.ec2_backend.fleets.values():
+                first = getattr(fleet, "first", None)
+                if first is None or first[0] != token:
+                    continue
+                if first[1] != asked:
+                    raise EC2ClientError(
+                        "IdempotentParameterMismatch", "The token was used with other arguments."
+                    )
+                return ActionResult(first[2])
+            made = create(self)
+            answer: Any = made.result
+            self.ec2_backend.fleets[answer["FleetId"]].first = (token, asked, answer)
+            return made
+
+    Fleets.create_fleet = create_fleet  # type: ignore[method-assign]
+
+
 def main(port: str) -> None:
     """Serve until a signal comes; only what goes wrong is logged, not every call."""
     from moto.server import main as serve  # the supervisor need not load moto
 
+    remember_tokens()
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     serve(["-H", "127.0.0.1", "-p", port])
 

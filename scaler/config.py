@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from faces.contracts.names import StackNames
 from faces.contracts.scaler_settings import ScalerSettings, listed
@@ -165,7 +166,7 @@ def ssm_overlay(ssm: "SSMClient", names: StackNames) -> Callable[[], str | None]
             if error.response.get("Error", {}).get("Code") == "ParameterNotFound":
                 return None
             raise OSError(str(error)) from error
-        except BotoCoreError as error:
+        except (BotoCoreError, ResponseParserError, KeyError) as error:  # half an answer, too
             raise OSError(str(error)) from error
 
     return read

@@ -2,12 +2,11 @@
 
 from enum import StrEnum
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConnectionClosedError,
-    ReadTimeoutError,
-)
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.parsers import ResponseParserError
+
+CALL_ERRORS = (BotoCoreError, ClientError, ResponseParserError)
+"""What a call of AWS raises; the last of an answer that ends in the middle."""
 
 
 class Meaning(StrEnum):
@@ -55,14 +54,14 @@ _RETRYABLE = {
 _UNKNOWN = {"InternalError", "InternalFailure", "InternalServerError", "RequestTimeout"}
 
 
-def meaning(error: BotoCoreError | ClientError) -> Meaning:
-    """Return what an exception means."""
+def meaning(error: Exception) -> Meaning:
+    """Return what an exception of a call (`CALL_ERRORS`) means."""
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return meaning_of(code(error), status)
-    if isinstance(error, ReadTimeoutError | ConnectionClosedError):
+    if isinstance(error, HTTPClientError | ResponseParserError):
         return Meaning.UNKNOWN
-    return Meaning.RETRYABLE
+    return Meaning.RETRYABLE  # it was not sent: botocore's ConnectionErrors, and its own
 
 
 def meaning_of(name: str, status: int = 0) -> Meaning:
@@ -78,7 +77,7 @@ def meaning_of(name: str, status: int = 0) -> Meaning:
     return Meaning.PERMANENT
 
 
-def code(error: BotoCoreError | ClientError) -> str:
+def code(error: Exception) -> str:
     """Return the error code of EC2, or the exception's name."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", "Unknown"))

@@ -4,8 +4,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from faces.contracts.names import (
     TAG_DRAIN,
     TAG_DRAINED,
@@ -15,7 +13,7 @@ from faces.contracts.names import (
     TAG_READY,
     StackNames,
 )
-from scaler.errors import Meaning, code, meaning, meaning_of
+from scaler.errors import CALL_ERRORS, Meaning, code, meaning, meaning_of
 from scaler.log import logger
 from scaler.model import Decision, Fleet, FleetConfig, Market, Pool
 from scaler.naming import free_names, nameless
@@ -113,7 +111,7 @@ class Executor:
                 tally.launch_unknown = True
                 return
             answer = self._ec2.create_fleet(**fleet_request(intent, self._names))
-        except (BotoCoreError, ClientError) as error:
+        except CALL_ERRORS as error:
             what = meaning(error)
             logger.exception("launch failed", meaning=what)
             if what is Meaning.CAPACITY:
@@ -169,7 +167,7 @@ class Executor:
             try:
                 self._ec2.start_instances(InstanceIds=[instance_id])
                 started.append(instance_id)
-            except (BotoCoreError, ClientError) as error:
+            except CALL_ERRORS as error:
                 what = meaning(error)
                 logger.exception("start failed", instance=instance_id)
                 if what is Meaning.CAPACITY:
@@ -203,7 +201,7 @@ class Executor:
                 Resources=list(ids),
                 Tags=[{"Key": key, "Value": value} for key, value in tags.items()],
             )
-        except (BotoCoreError, ClientError) as error:
+        except CALL_ERRORS as error:
             logger.exception("tagging failed", marks=list(tags))
             tally.failures.append(code(error))
             return ()
@@ -214,7 +212,7 @@ class Executor:
             return
         try:
             self._ec2.delete_tags(Resources=list(ids), Tags=[{"Key": name} for name in names])
-        except (BotoCoreError, ClientError) as error:
+        except CALL_ERRORS as error:
             logger.exception("removing marks failed", marks=list(names))
             tally.failures.append(code(error))
 
@@ -223,7 +221,7 @@ class Executor:
             return ()
         try:
             getattr(self._ec2, operation)(InstanceIds=list(ids))
-        except (BotoCoreError, ClientError) as error:
+        except CALL_ERRORS as error:
             if meaning(error) is not Meaning.GONE:
                 logger.exception("ending failed", operation=operation)
                 tally.failures.append(code(error))

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from faces.contracts.names import (
     ROLE_WORKER,
     TAG_DRAIN,
@@ -19,6 +17,7 @@ from faces.contracts.names import (
     TAG_STACK,
     StackNames,
 )
+from scaler.errors import CALL_ERRORS
 from scaler.log import logger
 from scaler.model import Backlog, Fleet, Instance, Market, Pool
 from scaler.template import Template
@@ -40,7 +39,7 @@ def read_backlog(sqs: "SQSClient", names: StackNames) -> Backlog | None:
         work = _counts(sqs, names.req_queue)
         dead = _counts(sqs, names.req_dlq)
         return Backlog(visible=work[0], in_flight=work[1], dead=sum(dead))
-    except (BotoCoreError, ClientError, KeyError, ValueError):
+    except (*CALL_ERRORS, KeyError, ValueError):
         logger.exception("the backlog cannot be read")
         return None
 
@@ -100,7 +99,7 @@ def read_fleet(
             for instance in reservation["Instances"]
         ]
         return sort_fleet(described, prices, template, ready_tag=ready_tag)
-    except (BotoCoreError, ClientError, KeyError, ValueError):
+    except (*CALL_ERRORS, KeyError, ValueError):
         logger.exception("the fleet cannot be read")
         return None
 
@@ -243,7 +242,7 @@ class QueueWatch:
                     self._age = (at + 60, value)
                 else:
                     self._rate = value / 60
-        except (BotoCoreError, ClientError, KeyError):
+        except (*CALL_ERRORS, KeyError, ValueError):
             logger.warning("CloudWatch does not answer", exc_info=True)
 
 

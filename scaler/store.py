@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from scaler.state import ControllerState
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 STATE_KEY = "scaler/state.json"
+# An answer that ends in the middle is not even always an error of botocore.
+_HALF_ANSWERS = (BotoCoreError, ResponseParserError, KeyError, ValueError)
 # The function's timeout: whoever held the lease for longer no longer runs.
 LEASE_SECONDS = 60.0
 
@@ -117,30 +120,34 @@ class StateStore:
                 ContentType="application/json",
                 **condition,
             )
+            self._etag = answer["ETag"]
         except ClientError as error:
             if _code(error) in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey"):
                 return False
             raise StoreUnavailableError(str(error)) from error
-        except BotoCoreError as error:
+        except _HALF_ANSWERS as error:
             raise StoreUnavailableError(str(error)) from error
-        self._etag = answer["ETag"]
         return True
 
     def _read(self) -> tuple[str, dict[str, Any]] | None:
         try:
             answer = self.s3.get_object(Bucket=self.bucket, Key=STATE_KEY)
-            body = answer["Body"].read()
+            etag, body = answer["ETag"], answer["Body"].read()
+            # Of a head that ends too early the lines are taken that came: then no length
+            # says that the body is missing.
+            if len(body) != answer["ContentLength"]:
+                raise StoreUnavailableError("the state came only in part")
         except ClientError as error:
             if _code(error) in ("NoSuchKey", "404"):
                 return None
             raise StoreUnavailableError(str(error)) from error
-        except BotoCoreError as error:
+        except _HALF_ANSWERS as error:
             raise StoreUnavailableError(str(error)) from error
         try:
             document = json.loads(body)
         except ValueError:
             document = {}
-        return answer["ETag"], document if isinstance(document, dict) else {}
+        return etag, document if isinstance(document, dict) else {}
 
 
 def _code(error: ClientError) -> str:

@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from faces.contracts.names import StackNames
+from scaler.errors import CALL_ERRORS
 from scaler.log import logger
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def read_template(ec2: "EC2Client", names: StackNames) -> Template | None:
             image if image.startswith("ami-") else "",
             math.inf if created is None else created.timestamp(),
         )
-    except (BotoCoreError, ClientError, KeyError, ValueError):
+    except (*CALL_ERRORS, KeyError, ValueError):
         logger.warning("the launch template cannot be read", exc_info=True)
         return None
 

@@ -154,7 +154,7 @@ class FakeS3:
         if Key not in self.objects:
             raise client_error("NoSuchKey", "GetObject", 404)
         etag, body = self.objects[Key]
-        return {"ETag": etag, "Body": BytesIO(body)}
+        return {"ETag": etag, "Body": BytesIO(body), "ContentLength": len(body)}
 
     def put_object(self, *, Key: str, Body: bytes, **asked: Any) -> dict[str, Any]:  # noqa: N803
         if self.faults and (error := self.faults.pop(0)):

@@ -1,5 +1,6 @@
 """The state between ticks and the lease of its one writer."""
 
+from io import BytesIO
 from typing import Any, cast
 
 import pytest
@@ -24,6 +25,22 @@ def test_without_the_state_nothing_is_done() -> None:
     assert world.ec2.calls == []
     assert world.controller.tick() is not None
     assert len(world.ec2.asked("create_fleet")) == 1
+
+
+@pytest.mark.parametrize("missing", ["ETag", "ContentLength"])
+def test_a_state_that_came_in_part_is_not_taken_for_a_damaged_one(missing: str) -> None:
+    """What ends within its head has no body; another's lease and launches were lost with it."""
+    s3 = FakeS3()
+    store(s3, "other").open(START)
+    whole = s3.get_object
+
+    def half(**asked: Any) -> dict[str, Any]:
+        return {**{k: v for k, v in whole(**asked).items() if k != missing}, "Body": BytesIO()}
+
+    s3.get_object = half  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailableError):
+        store(s3).open(START + 61)
+    assert s3.document(STATE_KEY)["lease"]["holder"] == "other"
 
 
 def test_a_state_that_cannot_be_written_launches_nothing() -> None:
