@@ -16,16 +16,13 @@ from gpu_worker.backends.base import RgbImage
 # pixel is allocated, so that one number counts.
 Image.MAX_IMAGE_PIXELS = None
 
-_ORIENTATION_TAG = 0x0112  # EXIF 2.32, section 4.6.4
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+# EXIF 2.32, section 4.6.4: what has to be done to an upright photo to have the stored one;
+# sideways means that rows and columns change places, after the rest.
+_ORIENTATION_TAG = 0x0112
+_UPSIDE_DOWN, _MIRRORED, _SIDEWAYS = (3, 4, 7, 8), (2, 3, 6, 7), (5, 6, 7, 8)
+_BAND_PX = 1 << 18
+"""Copied at once: Pillow's own way to numpy holds a whole photo three times."""
+
 _BACKGROUND = (255, 255, 255)
 # Pillow's names.
 _FORMATS = {ContentType.JPEG: "JPEG", ContentType.PNG: "PNG", ContentType.WEBP: "WEBP"}
@@ -83,10 +80,33 @@ def _read(data: bytes, announced: ContentType, max_pixels: int) -> Photo:
     with Image.open(io.BytesIO(data), formats=[name]) as image:
         check_pixels(image.size, max_pixels)
         image.load()
-        upright = _upright(_to_rgb(image), _orientation(image))
-    pixels = np.ascontiguousarray(np.asarray(upright))
+        pixels = _upright_rgb(image)
     height, width = pixels.shape[:2]
     return Photo(pixels, PhotoInfo(width=width, height=height, format=name))
+
+
+def _upright_rgb(image: Image.Image) -> RgbImage:
+    """Return the pixels of a loaded image, converted and turned band by band."""
+    width, height = image.size
+    orientation = _orientation(image)
+    upright = (width, height, 3) if orientation in _SIDEWAYS else (height, width, 3)
+    pixels = np.empty(upright, dtype=np.uint8)
+    stored = _as_stored(pixels, orientation)
+    rows = max(1, _BAND_PX // width)
+    for top in range(0, height, rows):
+        end = min(height, top + rows)
+        band = image if end - top == height else image.crop((0, top, width, end))
+        stored[top:end] = np.asarray(_to_rgb(band))
+    return pixels
+
+
+def _as_stored(upright: RgbImage, orientation: int) -> RgbImage:
+    """Return a view of upright pixels in the file's order of rows and columns."""
+    if orientation in _UPSIDE_DOWN:
+        upright = upright[::-1]
+    if orientation in _MIRRORED:
+        upright = upright[:, ::-1]
+    return upright.transpose(1, 0, 2) if orientation in _SIDEWAYS else upright
 
 
 def _orientation(image: Image.Image) -> int:
@@ -96,11 +116,6 @@ def _orientation(image: Image.Image) -> int:
     except Exception:  # noqa: BLE001 - damaged metadata does not make a photo unreadable
         return 1
     return value if isinstance(value, int) else 1
-
-
-def _upright(image: Image.Image, orientation: int) -> Image.Image:
-    turn = _TURNS.get(orientation)
-    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -50,41 +50,61 @@ def windows(start: IndexArray, length: IndexArray, outputs: int) -> tuple[IndexA
 class IntegralImage:
     """Sums over a photo's rectangles.
 
-    Takes 8 bytes for each pixel of the photo.
+    Takes 8 bytes for each pixel of the rows that are kept.
 
     Parameters
     ----------
     image : (height, width, 3) uint8 RGB.
+    room : rows that are kept at the same time. With None all are summed at once; else none
+        before `advance`.
     """
 
-    def __init__(self, image: RgbImage) -> None:
+    def __init__(self, image: RgbImage, room: int | None = None) -> None:
         self.height, self.width = image.shape[:2]
-        self._sums: PackedArray = np.empty((self.height + 1, self.width + 1), dtype=np.uint64)
+        self.bottom = 0
+        """Rows above this one are summed."""
+        self._image = image
+        # A ring: the sums above row r lie in slot r % slots.
+        self._slots = min(room or self.height, self.height) + 1
+        self._sums: PackedArray = np.empty((self._slots, self.width + 1), dtype=np.uint64)
         self._sums[0] = 0
         self._sums[:, 0] = 0
+        if room is None:
+            self.advance(0)
+
+    def advance(self, needed: int) -> None:
+        """Sum further rows, as many as there is room for; those above `needed` are lost."""
+        end = min(self.height, needed + self._slots - 1)
         block = max(1, _BLOCK_BYTES // (8 * self.width))
-        for top in range(0, self.height, block):
-            pixels = image[top : top + block]
-            part = self._sums[top + 1 : top + 1 + len(pixels), 1:]
+        while self.bottom < end:
+            slot = (self.bottom + 1) % self._slots
+            rows = min(block, end - self.bottom, self._slots - slot)
+            pixels = self._image[self.bottom : self.bottom + rows]
+            part = self._sums[slot : slot + rows, 1:]
             part[:] = pixels[..., 2]
             part <<= _SHIFTS[1]
             part |= pixels[..., 1]
             part <<= _SHIFTS[1]
             part |= pixels[..., 0]
             np.cumsum(part, axis=1, out=part)
-            for row in range(top + 1, top + 1 + len(pixels)):
-                self._sums[row] += self._sums[row - 1]
+            for row in range(slot, slot + rows):
+                self._sums[row] += self._sums[row - 1]  # slot -1 is the last one
+            self.bottom += rows
 
-    def resample(self, height: int, width: int, first: int, end: int) -> FloatArray:
+    def resample(
+        self, height: int, width: int, first: int, end: int, out: FloatArray | None = None
+    ) -> FloatArray:
         """Return rows `first` to `end` of the whole photo resampled to (height, width).
 
         Returns
         -------
-        (end - first, width, 3) float32, standardised as MTCNN wants it: (mean - 127.5) / 128.
+        (end - first, width, 3) float32, standardised as MTCNN wants it: (mean - 127.5) / 128;
+        `out` where it is given.
         """
-        tops, bottoms = _axis(self.height, height)
-        lefts, rights = _axis(self.width, width)
-        out = np.empty((end - first, width, 3), dtype=np.float32)
+        tops, bottoms = axis_windows(self.height, height)
+        lefts, rights = axis_windows(self.width, width)
+        if out is None:
+            out = np.empty((end - first, width, 3), dtype=np.float32)
         block = max(1, _BLOCK_BYTES // (8 * self.width))
         for start in range(first, end, block):
             rows = slice(start, min(end, start + block))
@@ -120,8 +140,8 @@ class IntegralImage:
         total: list[NDArray[np.uint64]] = []
         for n in range(parts):
             upper, lower = _part(tops, bottoms, n, parts)
-            strips = self._sums.take(lower, axis=0)
-            strips -= self._sums.take(upper, axis=0)
+            strips = self._sums.take(lower % self._slots, axis=0)
+            strips -= self._sums.take(upper % self._slots, axis=0)
             packed = strips.take(rights, axis=1)
             packed -= strips.take(lefts, axis=1)
             total = _add(total, packed)
@@ -138,27 +158,59 @@ class IntegralImage:
         -------
         (n, size, size, 3) float32, standardised.
         """
-        lefts, rights = windows(boxes[:, 0], boxes[:, 2] - boxes[:, 0], size)
-        tops, bottoms = windows(boxes[:, 1], boxes[:, 3] - boxes[:, 1], size)
+        tops, bottoms, lefts, rights = box_windows(boxes, size)
         out = np.empty((len(boxes), size, size, 3), dtype=np.float32)
-        if not len(boxes):
-            return out
+        if len(boxes):
+            self.windows(
+                tops[:, :, None], bottoms[:, :, None], lefts[:, None, :], rights[:, None, :], out
+            )
+        return out
+
+    def windows(
+        self,
+        tops: IndexArray,
+        bottoms: IndexArray,
+        lefts: IndexArray,
+        rights: IndexArray,
+        out: FloatArray,
+    ) -> None:
+        """Write the standardised means of single windows.
+
+        Parameters
+        ----------
+        tops, bottoms, lefts, rights : their edges, of shapes that broadcast to one, (...).
+        out : (..., 3) float32.
+        """
         flat = self._sums.reshape(-1)
         stride = self.width + 1
         parts = _parts(int((bottoms - tops).max()), int((rights - lefts).max()))
         total: list[NDArray[np.uint64]] = []
         for n in range(parts):
-            upper, lower = (edge[:, :, None] * stride for edge in _part(tops, bottoms, n, parts))
-            packed = flat.take(lower + rights[:, None, :])
-            packed -= flat.take(lower + lefts[:, None, :])
-            packed -= flat.take(upper + rights[:, None, :])
-            packed += flat.take(upper + lefts[:, None, :])
+            upper, lower = (edge % self._slots * stride for edge in _part(tops, bottoms, n, parts))
+            packed = flat.take(lower + rights)
+            packed -= flat.take(lower + lefts)
+            packed -= flat.take(upper + rights)
+            packed += flat.take(upper + lefts)
             total = _add(total, packed)
-        _standardise(total, (bottoms - tops)[:, :, None], (rights - lefts)[:, None, :], out)
-        return out
+        _standardise(total, bottoms - tops, rights - lefts, out)
 
 
-def _axis(length: int, outputs: int) -> tuple[IndexArray, IndexArray]:
+def box_windows(
+    boxes: IndexArray, size: int
+) -> tuple[IndexArray, IndexArray, IndexArray, IndexArray]:
+    """Return the windows of boxes, (n, 4), that are resampled to (size, size).
+
+    Returns
+    -------
+    top, bottom, left and right edges, (n, size) each.
+    """
+    lefts, rights = windows(boxes[:, 0], boxes[:, 2] - boxes[:, 0], size)
+    tops, bottoms = windows(boxes[:, 1], boxes[:, 3] - boxes[:, 1], size)
+    return tops, bottoms, lefts, rights
+
+
+def axis_windows(length: int, outputs: int) -> tuple[IndexArray, IndexArray]:
+    """Return the windows of a whole axis that is resampled; two (outputs,) arrays."""
     first, end = windows(np.zeros(1, np.int64), np.full(1, length), outputs)
     return first[0], end[0]
 

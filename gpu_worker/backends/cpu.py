@@ -10,7 +10,6 @@ import openvino as ov
 
 from faces.contracts.results import ModelInfo
 from gpu_worker.backends import mtcnn
-from gpu_worker.backends.area import IntegralImage
 from gpu_worker.backends.base import (
     EMBEDDING_SIZE,
     Detection,
@@ -24,6 +23,7 @@ from gpu_worker.backends.memory import forget_mapped, give_large_blocks_back
 from gpu_worker.backends.model import MODEL
 from gpu_worker.backends.mosaic import Canvas, Piece, Placed, cut, extent, place
 from gpu_worker.backends.precise import PreciseNets
+from gpu_worker.backends.strips import PhotoSums
 
 _LARGE = Canvas(130, 260)
 _SMALLER = (Canvas(66, 98), Canvas(34, 260), Canvas(66, 260), Canvas(112, 260))
@@ -106,34 +106,39 @@ class OpenVinoDetector:
         levels = mtcnn.pyramid(height, width, self._smallest(height, width))
         if not levels:
             return []
-        integral = IntegralImage(image)
+        sums = PhotoSums(image)
         referee = Referee(self._precise, image, levels)
-        boxes, traces = self._propose(integral, levels)
+        boxes, traces = self._propose(sums, levels)
         if len(hangs := hanging(boxes)):
             boxes[hangs] = referee.proposed(traces[hangs])
-        boxes, traces = self._refine(integral, boxes, traces)
+        boxes, traces = self._refine(sums, boxes, traces)
         if len(hangs := hanging(boxes)):
             boxes[hangs] = referee.refined(traces[hangs])
-        return self._finish(integral, referee, boxes, traces)
+        return self._finish(sums, referee, boxes, traces)
 
     def _propose(
-        self, integral: IntegralImage, levels: Sequence[tuple[float, int, int]]
+        self, sums: PhotoSums, levels: Sequence[tuple[float, int, int]]
     ) -> tuple[FloatArray, Traces]:
         """Return P-Net's squared candidates, (n, 4), and where they come from."""
         found: list[_Candidates] = [_Candidates() for _ in levels]
         waiting: dict[Piece, FloatArray] = {}
-        for number, (_, height, width) in enumerate(levels):
-            for band in cut(number, height, width, _LARGE):
-                end = band[0].top + band[0].height
-                pixels = integral.resample(height, width, band[0].top, end)
-                for piece in band:
-                    part = pixels[:, piece.left : piece.left + piece.width]
-                    if (piece.height, piece.width) == (_LARGE.height, _LARGE.width):
-                        self._plain.run([(Placed(piece, 0, 0), part)], found)
-                    else:
-                        # A copy: a view would keep the pixels of the whole band.
-                        waiting[piece] = part.copy()
-        for placed in place(waiting, _LARGE):
+        bands = [
+            cut(number, height, width, _LARGE) for number, (_, height, width) in enumerate(levels)
+        ]
+        asked = [
+            (height, width, [(band[0].top, band[0].top + band[0].height) for band in level])
+            for (_, height, width), level in zip(levels, bands, strict=True)
+        ]
+        for number, which, pixels in sums.bands(asked):
+            for piece in bands[number][which]:
+                part = pixels[:, piece.left : piece.left + piece.width]
+                if (piece.height, piece.width) == (_LARGE.height, _LARGE.width):
+                    self._plain.run([(Placed(piece, 0, 0), part)], found)
+                else:
+                    # A copy: the pixels are written over by the next band.
+                    waiting[piece] = part.copy()
+        in_order = sorted(waiting, key=lambda piece: (piece.level, piece.top, piece.left))
+        for placed in place(in_order, _LARGE):
             self._net_for(placed).run([(each, waiting[each.piece]) for each in placed], found)
         return _merge(found, levels)
 
@@ -146,10 +151,10 @@ class OpenVinoDetector:
         return self._masked if odd else self._plain
 
     def _refine(
-        self, integral: IntegralImage, boxes: FloatArray, traces: Traces
+        self, sums: PhotoSums, boxes: FloatArray, traces: Traces
     ) -> tuple[FloatArray, Traces]:
         """Return R-Net's squared candidates, (n, 4)."""
-        inside, cuts, outputs = self._rnet.run(integral, boxes)
+        inside, cuts, outputs = self._rnet.run(sums, boxes)
         scores = mtcnn.softmax(outputs[:, :2])
         passed = (scores > np.float32(mtcnn.RNET_THRESHOLD)).nonzero()[0]
         boxes, scores, offsets = boxes[inside[passed]], scores[passed], outputs[passed, 2:6]
@@ -158,9 +163,9 @@ class OpenVinoDetector:
         return mtcnn.square(mtcnn.shift(boxes[kept], offsets[kept])), traces
 
     def _finish(
-        self, integral: IntegralImage, referee: Referee, boxes: FloatArray, traces: Traces
+        self, sums: PhotoSums, referee: Referee, boxes: FloatArray, traces: Traces
     ) -> list[Detection]:
-        inside, cuts, outputs = self._onet.run(integral, boxes)
+        inside, cuts, outputs = self._onet.run(sums, boxes)
         scores = mtcnn.softmax(outputs[:, :2])
         passed = (scores > np.float32(mtcnn.ONET_THRESHOLD)).nonzero()[0]
         boxes, scores, outputs = boxes[inside[passed]], scores[passed], outputs[passed]
@@ -278,7 +283,7 @@ class _Refiner:
         self._width = self._request.get_output_tensor(0).shape[1]
 
     def run(
-        self, integral: IntegralImage, boxes: FloatArray
+        self, sums: PhotoSums, boxes: FloatArray
     ) -> tuple[mtcnn.IndexArray, mtcnn.IndexArray, FloatArray]:
         """Look at the boxes that lie in the photo.
 
@@ -286,15 +291,16 @@ class _Refiner:
         -------
         their indices, what was cut out for them in whole pixels, and the network's outputs.
         """
-        whole = mtcnn.clip(boxes, integral.height, integral.width)
+        whole = mtcnn.clip(boxes, sums.height, sums.width)
         inside = ((whole[:, 2] > whole[:, 0]) & (whole[:, 3] > whole[:, 1])).nonzero()[0]
         whole = whole[inside]
         outputs = np.empty((len(whole), self._width), dtype=np.float32)
-        for start in range(0, len(whole), self._batches[-1]):
-            part = integral.crops(whole[start : start + self._batches[-1]], self._side)
+        done = 0
+        for part in sums.crops(whole, self._side, self._batches[-1]):
             batch = next(each for each in self._batches if each >= len(part))
             padded = np.concatenate([part, part[:1].repeat(batch - len(part), axis=0)])
-            outputs[start : start + len(part)] = self._infer(padded)[: len(part)]
+            outputs[done : done + len(part)] = self._infer(padded)[: len(part)]
+            done += len(part)
         return inside, whole, outputs
 
     def _infer(self, pixels: FloatArray) -> FloatArray:

@@ -228,3 +228,26 @@ def test_pixels_of_a_turned_photo_are_contiguous() -> None:
     pixels = decode_png(corners(), exif=exif).pixels
     assert pixels.flags.c_contiguous
     assert pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "LA", "CMYK", "I;16", "1"])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_bands_change_nothing(mode: str, orientation: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Converting and turning a photo band by band is converting and turning it at once."""
+    draw = np.random.default_rng(3)
+    if mode == "I;16":
+        image = Image.fromarray(draw.integers(0, 65536, (50, 33), dtype=np.uint16))
+    else:
+        four = draw.integers(0, 256, (50, 33, 4), dtype=np.uint8)
+        image = Image.fromarray(four, "RGBA").convert("RGB" if mode in ("CMYK", "P") else "RGBA")
+        image = image.convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file, kind = io.BytesIO(), "JPEG" if mode == "CMYK" else "PNG"
+    extra = {"transparency": 3} if mode == "P" else {}
+    image.save(file, kind, exif=exif, **extra)
+    announced = ContentType.JPEG if mode == "CMYK" else ContentType.PNG
+    at_once = decode(file.getvalue(), announced, 10_000).pixels
+    monkeypatch.setattr("gpu_worker.photos._BAND_PX", 130)
+    assert np.array_equal(decode(file.getvalue(), announced, 10_000).pixels, at_once)
+    assert at_once.shape == ((50, 33, 3) if orientation == 1 else (33, 50, 3))
