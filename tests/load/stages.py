@@ -20,6 +20,7 @@ class Stage:
     ----------
     shed : requests that were answered 429; `shed_p95` is how long that took.
     let_in_p95 : from asking for an upload slot until it was given, of those let in.
+    cold_p95 : of the seconds before the stage, in which what it needs was started.
     """
 
     users: int
@@ -31,6 +32,7 @@ class Stage:
     shed: int = 0
     shed_p95: float = 0.0
     let_in_p95: float = 0.0
+    cold_p95: float = 0.0
 
     @property
     def failure_rate(self) -> float:
@@ -123,21 +125,3 @@ def run_stage(
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])
     return read_stage(users, prefix.with_name(prefix.name + "_stats.csv"))
-
-
-def plot(stages: Sequence[Stage], path: Path) -> None:
-    """Draw the times of all stages."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    users = [str(stage.users) for stage in stages]
-    axes.plot(users, [stage.p95 / 1000 for stage in stages], "o-", label="p95")
-    axes.plot(users, [stage.p50 / 1000 for stage in stages], "o-", label="p50")
-    axes.set(xlabel="users at once", ylabel="seconds from upload slot to answer", ylim=(0, None))
-    axes.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
