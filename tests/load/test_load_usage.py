@@ -17,7 +17,7 @@ def usage(*held: dict[str, float], used: tuple[float, float] = (0, 0)) -> Usage:
 
 
 def test_a_part_that_only_warms_up_is_flat() -> None:
-    held = [{"worker": mib} for mib in (10, 60, 99, 100, 100, 100, 100, 100, 100)]
+    held = [{"worker": float(mib)} for mib in (10, 60, 99, *[100] * 6)]
     assert usage(*held).growth() == {"worker": (100, 100)}
 
 
