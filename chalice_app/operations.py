@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from chalice_app.observability import logger
 from faces.contracts.names import (
@@ -183,6 +184,6 @@ def _query(name: str, stack: str) -> Any:
 def _unless_away(service: str, ask: Callable[[], Found]) -> Found | None:
     try:
         return ask()
-    except (BotoCoreError, ClientError):
+    except (BotoCoreError, ClientError, ResponseParserError):
         logger.warning("no answer for the operations", service_asked=service, exc_info=True)
         return None

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from faces.contracts.names import (
     ROLE_WORKER,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# The last of an answer that ends in the middle, as when the emulator is killed.
+_EC2_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
 LIVE_STATES = frozenset({"pending", "running"})
 
 
@@ -274,7 +277,7 @@ class InstanceRunner:
                 return
             try:
                 self._carry_out(action, now)
-            except (ClientError, BotoCoreError, OSError) as error:
+            except (*_EC2_ERRORS, OSError) as error:
                 log.warning("instance %s: %s failed: %s", action.instance_id, action.do, error)
 
     def _notice_ends(self, now: float) -> None:
@@ -311,7 +314,7 @@ class InstanceRunner:
                 for reservation in page["Reservations"]
                 for instance in reservation["Instances"]
             }
-        except (ClientError, BotoCoreError) as error:
+        except _EC2_ERRORS as error:
             if self._ec2_answers:
                 log.warning("EC2 does not answer: %s", error)
             self._ec2_answers = False

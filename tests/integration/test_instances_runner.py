@@ -17,6 +17,7 @@ from local_stack.instances import InstanceRunner, Phase
 from local_stack.service import ChildProcess
 from local_stack.settings import free_ports
 from local_stack.stack import WORKER_IMAGE
+from tests.chaos.faults import Fault, Plan, Proxy
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -210,6 +211,26 @@ def test_stop_ends_all_workers_but_no_instance(ec2: "EC2Client", logs: Path) -> 
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert set(workers_of(ec2, STACK)) >= set(launched)
     ec2.terminate_instances(InstanceIds=launched)
+
+
+def test_half_answers_of_ec2_end_nothing(ec2: "EC2Client", logs: Path) -> None:
+    with Proxy(int(ec2.meta.endpoint_url.rsplit(":", 1)[1])) as proxy:
+        runner = make_runner(ec2_client(proxy.url, "us-east-1"), logs, WORKER)
+        try:
+            (instance_id,) = launch(ec2)
+
+            def tick_and_look() -> bool:
+                runner.tick()
+                return phases(runner).get(instance_id) is Phase.RUNNING
+
+            wait_until(tick_and_look)
+            proxy.plan = Plan((Fault.CUT, Fault.ANSWER_LOST), rate=1.0, seed=1)
+            for _ in range(20):
+                runner.tick()
+            assert phases(runner)[instance_id] is Phase.RUNNING
+        finally:
+            runner.stop()
+    ec2.terminate_instances(InstanceIds=[instance_id])
 
 
 def test_while_ec2_is_away_workers_go_on(tmp_path: Path, logs: Path) -> None:
