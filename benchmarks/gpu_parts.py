@@ -20,6 +20,7 @@ from gpu_worker.backends.device.load import best_dtype, load_parts
 from gpu_worker.backends.device.nearest import DeviceRows
 from gpu_worker.backends.reference import FaceNetEmbedder, MtcnnDetector
 from gpu_worker.crop import CROP_PX
+from gpu_worker.halves import HalfRows
 from gpu_worker.nearest import HostRows, NearestRows
 
 
@@ -119,10 +120,12 @@ def decoding(device: torch.device, photos: Sequence[bytes], effort: Effort) -> l
 def search(device: torch.device, effort: Effort) -> list[Figure]:
     figures = []
     for count in effort.galleries:
-        known = people(count)
+        known, vectors = HalfRows(), people(count)
+        for vector in vectors:
+            known.append(vector)
         on_device, on_host = DeviceRows(device), HostRows()
         for batch in (1, 32, 256):
-            probes = known[:batch]
+            probes = vectors[:batch]
 
             work = [partial(_find, rows, known, probes) for rows in (on_device, on_host)]
             rates = [per_second(each, len(probes), effort.seconds / 3) for each in work]
@@ -137,5 +140,5 @@ def search(device: torch.device, effort: Effort) -> list[Figure]:
     return figures
 
 
-def _find(rows: NearestRows, known: FloatArray, probes: FloatArray, _: int) -> None:
+def _find(rows: NearestRows, known: HalfRows, probes: FloatArray, _: int) -> None:
     rows.find(known, probes, 4)

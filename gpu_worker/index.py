@@ -1,20 +1,34 @@
 """The worker's own copy of the gallery: exact search by matrix product (`gpu_worker.nearest`).
 
 One index a collection. Up to about a million faces this is faster for batches than an
-approximate index in the database, and it never misses the best match.
+approximate index in the database, and it never misses the best match: half precision, in which
+the gallery of record keeps vectors, finds candidates with room for its errors, and float64
+decides among them.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from faces.gallery.vectors import Changes, GalleryFace, Snapshot
-from gpu_worker.backends.base import EMBEDDING_SIZE, FloatArray
+from gpu_worker.backends.base import FloatArray
+from gpu_worker.halves import WIDENING_ERROR, HalfArray, IndexArray, Vector, VectorTable
 from gpu_worker.nearest import HostRows, NearestRows
 
-_FIRST_CAPACITY = 64
+_SPARE = 8
+"""Candidates that are looked at beside those that are asked for."""
+
+_ROUNDING = 2.0**-11 + 2.0**-14
+"""How far half precision moves a vector of unit length at most, and float32 its products."""
+
+_SHORTEST = 1e-9
+_DIGITS = 12  # beyond them float64 rounds; who is equal up to there is equal
+
+_DoubleArray = NDArray[np.float64]
+_Real = TypeVar("_Real", np.float32, np.float64)
 
 
 @dataclass(frozen=True)
@@ -50,63 +64,6 @@ class FaceSearch(Protocol):
         """Return with how many people a face of the collection is compared."""
 
 
-class VectorTable:
-    """Vectors by id, in one matrix that grows and has no holes.
-
-    Parameters
-    ----------
-    on_write : called with the number of each row that gets another vector.
-    """
-
-    def __init__(self, on_write: Callable[[int], None] = lambda _: None) -> None:
-        self._on_write = on_write
-        self._matrix: FloatArray = np.empty((0, EMBEDDING_SIZE), dtype=np.float32)
-        self._rows: dict[str, int] = {}
-        self.ids: list[str] = []
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    @property
-    def vectors(self) -> FloatArray:
-        """All vectors, (n, 512); row i belongs to `ids[i]`."""
-        return self._matrix[: len(self)]
-
-    def rows(self, ids: Iterable[str]) -> FloatArray:
-        """Return the vectors of these ids, (n, 512)."""
-        return self._matrix[[self._rows[each] for each in ids]]
-
-    def put(self, vector_id: str, vector: FloatArray) -> None:
-        """Add a vector, (512,), or replace it when it is there."""
-        row = self._rows.get(vector_id)
-        if row is None:
-            row = len(self)
-            self._reserve(row + 1)
-            self.ids.append(vector_id)
-            self._rows[vector_id] = row
-        self._matrix[row] = vector
-        self._on_write(row)
-
-    def remove(self, vector_id: str) -> None:
-        """Remove a vector; the last row takes its place."""
-        row = self._rows.pop(vector_id)
-        last = self.ids.pop()
-        if last != vector_id:
-            self._matrix[row] = self._matrix[len(self)]
-            self.ids[row] = last
-            self._rows[last] = row
-            self._on_write(row)
-
-    def _reserve(self, rows: int) -> None:
-        """Grow by doubling, so that filling the table copies each row about once."""
-        capacity = len(self._matrix)
-        if rows <= capacity:
-            return
-        grown = np.empty((max(rows, 2 * capacity, _FIRST_CAPACITY), EMBEDDING_SIZE), np.float32)
-        grown[:capacity] = self._matrix
-        self._matrix = grown
-
-
 class CollectionIndex:
     """The faces of one collection, and the mean of each person's.
 
@@ -114,91 +71,155 @@ class CollectionIndex:
     enrolled and 1 % of strangers let in, the mean finds 93.7, 94.7 and 96.5 % of the
     people, the best face 91.9, 93.0 and 95.8 % (docs/decisions/0014).
 
+    Takes 1 KB for each person and, where a person has several, for each face, and some 0.8 KB
+    for the ids of each.
+
     Parameters
     ----------
-    nearest : compares with the means.
+    nearest : finds candidates.
     """
 
     def __init__(self, nearest: NearestRows | None = None) -> None:
         self._nearest = nearest or HostRows()
+        # A person's only face, or the mean of several.
+        self._people = VectorTable(self._nearest.changed)
         self._faces = VectorTable()
-        self._means = VectorTable(self._nearest.changed)
         self._person_of: dict[str, str] = {}
-        self._faces_of: dict[str, set[str]] = {}
+        self._faces_of: dict[str, tuple[str, ...]] = {}
+        self._longest_error = 0.0
 
     def __len__(self) -> int:
-        return len(self._faces)
+        return len(self._person_of)
 
     @property
     def people(self) -> int:
         """How many people have faces."""
-        return len(self._means)
+        return len(self._people)
 
-    def put(self, face_id: str, person_id: str, vector: FloatArray) -> None:
+    def put(self, face_id: str, person_id: str, vector: Vector) -> None:
         """Add a face, or replace it when it is there (the change feed may repeat itself).
 
         Parameters
         ----------
-        vector : (512,) of unit length.
+        vector : (512,) of about unit length; kept in half precision.
         """
         before = self._person_of.get(face_id)
         if before is not None and before != person_id:
             self.remove(face_id)
-        self._faces.put(face_id, vector)
+        owned = self._faces_of.get(person_id, ())
+        if len(owned) == 1 and owned[0] != face_id:
+            self._faces.put(owned[0], self._people[person_id])
+        if face_id not in owned:
+            owned = tuple(sorted((*owned, face_id)))
         self._person_of[face_id] = person_id
-        self._faces_of.setdefault(person_id, set()).add(face_id)
-        self._renew(person_id)
+        self._faces_of[person_id] = owned
+        if len(owned) == 1:
+            self._put_only(person_id, vector)
+        else:
+            self._faces.put(face_id, vector)
+            self._people.put(person_id, self._mean(owned).astype(np.float32))
 
     def remove(self, face_id: str) -> None:
         """Remove a face; harmless when it is not there."""
         person_id = self._person_of.pop(face_id, None)
         if person_id is None:
             return
+        left = tuple(each for each in self._faces_of[person_id] if each != face_id)
+        if not left:
+            del self._faces_of[person_id]
+            self._people.remove(person_id)
+            return
+        self._faces_of[person_id] = left
         self._faces.remove(face_id)
-        self._faces_of[person_id].remove(face_id)
-        self._renew(person_id)
+        if len(left) == 1:
+            self._put_only(person_id, self._faces[left[0]])
+            self._faces.remove(left[0])
+        else:
+            self._people.put(person_id, self._mean(left).astype(np.float32))
 
     def search(self, probes: FloatArray, count: int) -> list[list[Hit]]:
         """Return the `count` nearest people of each probe, the most similar first.
 
-        A person is as similar as the mean of that person's faces; each hit names the
-        nearest of them.
+        A person is as similar as the mean of that person's faces, by the vectors as the gallery
+        of record has them, in float64; equally similar people come in the order of their ids.
+        Each hit names the nearest of the person's faces.
 
         Parameters
         ----------
         probes : (m, 512) float32 rows of unit length.
         """
-        means = self._means.vectors
-        rows, similarities = self._nearest.find(means, probes, min(count, len(means)))
+        count = min(count, len(self._people))
+        if count == 0 or len(probes) == 0:
+            return [[] for _ in probes]
+        found = self._candidates(probes, count)
+        # Of all probes at once; conversion is most of it.
+        only = self._people.vectors.take(np.concatenate(found)).astype(np.float64)
+        only /= np.linalg.norm(only, axis=1, keepdims=True).clip(_SHORTEST)
+        parts = np.split(only, np.cumsum([len(rows) for rows in found])[:-1])
         return [
-            [
-                self._hit(self._means.ids[row], probe, similarity)
-                for row, similarity in zip(*found, strict=True)
-            ]
-            for probe, *found in zip(probes, rows.tolist(), similarities.tolist(), strict=True)
+            self._best(probe.astype(np.float64), rows.tolist(), part, count)
+            for probe, rows, part in zip(probes, found, parts, strict=True)
         ]
 
-    def _hit(self, person_id: str, probe: FloatArray, similarity: float) -> Hit:
-        faces = sorted(self._faces_of[person_id])
-        nearest = 0 if len(faces) == 1 else int(np.argmax(self._faces.rows(faces) @ probe))
-        return Hit(person_id, faces[nearest], similarity, len(faces))
+    def _candidates(self, probes: FloatArray, count: int) -> list[IndexArray]:
+        """Return the rows that may be among the `count` nearest, for each probe."""
+        error = self._longest_error + _ROUNDING + WIDENING_ERROR
+        room = 2 * error * np.linalg.norm(probes, axis=1)
+        people, asked = self._people, min(len(self._people), count + _SPARE)
+        while True:
+            rows, products = self._nearest.find(people.vectors, probes, asked)
+            least = products[:, count - 1] - room
+            if asked == len(people) or (products[:, -1] < least).all():
+                break
+            asked = min(len(people), 4 * asked)
+        return [
+            each[similar >= limit]
+            for each, similar, limit in zip(rows, products, least, strict=True)
+        ]
 
-    def _renew(self, person_id: str) -> None:
-        """Bring a person's mean up to date."""
-        faces = self._faces_of[person_id]
-        if not faces:
-            del self._faces_of[person_id]
-            self._means.remove(person_id)
-            return
-        self._means.put(person_id, mean_face(self._faces.rows(sorted(faces))))
+    def _best(
+        self, probe: _DoubleArray, rows: list[int], only: _DoubleArray, count: int
+    ) -> list[Hit]:
+        """Return the nearest people of one probe among candidates.
+
+        Parameters
+        ----------
+        only : (n, 512), of unit length, right where a person has one face.
+        """
+        hits = []
+        for row, similarity in zip(rows, (only @ probe).tolist(), strict=True):
+            person_id = self._people.ids[row]
+            owned = self._faces_of[person_id]
+            if len(owned) == 1:
+                hits.append(Hit(person_id, owned[0], round(similarity, _DIGITS)))
+                continue
+            faces = self._units(owned)
+            exact = float(mean_face(faces) @ probe)
+            nearest = int(np.argmax(faces @ probe))
+            hits.append(Hit(person_id, owned[nearest], round(exact, _DIGITS), len(owned)))
+        return sorted(hits, key=lambda hit: (-hit.similarity, hit.person_id))[:count]
+
+    def _put_only(self, person_id: str, vector: Vector) -> None:
+        self._people.put(person_id, vector)
+        # The search takes all for vectors of unit length.
+        error = abs(float(np.linalg.norm(vector.astype(np.float32))) - 1)
+        self._longest_error = max(self._longest_error, error)
+
+    def _units(self, faces: Sequence[str]) -> _DoubleArray:
+        units = np.stack([self._faces[each] for each in faces]).astype(np.float64)
+        units /= np.linalg.norm(units, axis=1, keepdims=True).clip(_SHORTEST)
+        return units
+
+    def _mean(self, faces: Sequence[str]) -> _DoubleArray:
+        return mean_face(self._units(faces))
 
 
-def mean_face(faces: FloatArray) -> FloatArray:
+def mean_face(faces: NDArray[_Real]) -> NDArray[_Real]:
     """Return the (512,) mean of a person's (n, 512) faces, of unit length again.
 
     Identification and verification both compare with it.
     """
-    mean: FloatArray = faces.mean(axis=0)
+    mean: NDArray[_Real] = faces.mean(axis=0)
     length = float(np.linalg.norm(mean))
     return mean / length if length > 0 else mean
 
@@ -238,6 +259,7 @@ class GalleryIndex:
     def _clear(self) -> None:
         self._collections: dict[tuple[str, str], CollectionIndex] = {}
         self._scopes: dict[str, tuple[str, str]] = {}
+        self._same: dict[tuple[str, str], tuple[str, str]] = {}
         self.names: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -249,15 +271,18 @@ class GalleryIndex:
         Raises
         ------
         TransientError
-            When the database is away; the copy stays as it was.
+            When the database is away; the copy stays as it was, or is empty where all of it
+            has to be loaded again.
         """
         if self._position is not None:
             changes = self._feed.changes_since(self._position, self._model_tag)
             if changes is not None:
                 self._apply(changes)
                 return
-        snapshot = self._feed.load(self._model_tag)
+        # Before the new one is there: there is no room for two.
+        self._position = None
         self._clear()
+        snapshot = self._feed.load(self._model_tag)
         for face, vector in zip(snapshot.faces, snapshot.embeddings, strict=True):
             self._put(face, vector)
         self._position = snapshot.position
@@ -291,8 +316,9 @@ class GalleryIndex:
         )
         self._position = changes.position
 
-    def _put(self, face: GalleryFace, vector: FloatArray) -> None:
+    def _put(self, face: GalleryFace, vector: HalfArray) -> None:
         scope = (face.tenant, face.collection)
+        scope = self._same.setdefault(scope, scope)  # one tuple for all faces of a collection
         if self._scopes.get(face.face_id, scope) != scope:
             self._remove(face.face_id)
         self._scopes[face.face_id] = scope

@@ -8,7 +8,14 @@ import numpy as np
 import psycopg
 
 from faces.gallery.database import Connection
-from faces.gallery.vectors import EMBEDDING_SIZE, Changes, Embeddings, GalleryFace, Snapshot, decode
+from faces.gallery.vectors import (
+    EMBEDDING_SIZE,
+    Changes,
+    GalleryFace,
+    Halves,
+    Snapshot,
+    decode_halves,
+)
 
 _STATE = "SELECT pruned_to, greatest(pruned_to, (SELECT max(position) FROM changes)) FROM feed"
 _FACES = """
@@ -33,7 +40,7 @@ def load(connection: Connection, model_tag: str) -> Snapshot:
         (count,) = connection.execute(
             "SELECT count(*) FROM faces WHERE model_tag = %s", [model_tag]
         ).fetchone() or (0,)
-        embeddings = np.empty((count, EMBEDDING_SIZE), dtype=np.float32)
+        embeddings = np.empty((count, EMBEDDING_SIZE), dtype=np.float16)
         faces: list[GalleryFace] = []
         # A cursor on the server: the vectors pass in chunks, never all of them twice.
         with psycopg.ServerCursor(connection, "load_gallery") as cursor:
@@ -41,7 +48,7 @@ def load(connection: Connection, model_tag: str) -> Snapshot:
             while rows := cursor.fetchmany(_CHUNK_ROWS):
                 start = len(faces)
                 faces.extend(GalleryFace(*row[:5]) for row in rows)
-                embeddings[start : len(faces)] = decode([row[5] for row in rows])
+                embeddings[start : len(faces)] = decode_halves([row[5] for row in rows])
     return Snapshot(position, faces, embeddings)
 
 
@@ -72,7 +79,7 @@ def changes_since(connection: Connection, position: int, model_tag: str) -> Chan
     return Changes(
         position=newest,
         faces=faces,
-        embeddings=decode([row[5] for row in rows]) if rows else _no_embeddings(),
+        embeddings=decode_halves([row[5] for row in rows]) if rows else _no_embeddings(),
         removed=frozenset(face_id for (face_id,) in touched if face_id not in kept),
         renamed=dict(renamed),
     )
@@ -90,5 +97,5 @@ def _state(connection: Connection) -> tuple[int, int]:
     return row[0], row[1]
 
 
-def _no_embeddings() -> Embeddings:
-    return np.empty((0, EMBEDDING_SIZE), dtype=np.float32)
+def _no_embeddings() -> Halves:
+    return np.empty((0, EMBEDDING_SIZE), dtype=np.float16)

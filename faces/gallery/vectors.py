@@ -19,6 +19,8 @@ _UNIT_TOLERANCE = 0.01
 _HEADER_BYTES = 4
 
 Embeddings = npt.NDArray[np.float32]
+Halves = npt.NDArray[np.float16]
+"""As the database has them; their length is 1 up to 5e-4."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,12 +66,12 @@ class Snapshot:
     ----------
     position : of the change feed; `Gallery.changes_since` goes on from here.
     faces : n of them.
-    embeddings : float32, shape (n, 512), unit length; row i belongs to `faces[i]`.
+    embeddings : float16, shape (n, 512), as stored; row i belongs to `faces[i]`.
     """
 
     position: int
     faces: Sequence[GalleryFace]
-    embeddings: Embeddings
+    embeddings: Halves
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,14 +85,14 @@ class Changes:
     position : to ask with the next time.
     faces : m faces to add, or to replace where `face_id` is known (a face that was moved
         to another person comes with the new one).
-    embeddings : float32, shape (m, 512), unit length; row i belongs to `faces[i]`.
+    embeddings : float16, shape (m, 512), as stored; row i belongs to `faces[i]`.
     removed : ids of faces that are gone; may name faces that the follower never had.
     renamed : the new name by person id, for all faces of that person.
     """
 
     position: int
     faces: Sequence[GalleryFace]
-    embeddings: Embeddings
+    embeddings: Halves
     removed: frozenset[str]
     renamed: dict[str, str]
 
@@ -124,9 +126,14 @@ def decode(rows: Sequence[bytes]) -> Embeddings:
     float32, shape (n, 512), brought back to unit length (half precision moves it by up
     to 5e-4).
     """
+    vectors = decode_halves(rows).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors
+
+
+def decode_halves(rows: Sequence[bytes]) -> Halves:
+    """Return vectors from pgvector's binary form as they are stored, float16, (n, 512)."""
     row_bytes = _HEADER_BYTES + 2 * EMBEDDING_SIZE
     raw = np.frombuffer(b"".join(rows), dtype=np.uint8).reshape(len(rows), row_bytes)
     halves = np.ascontiguousarray(raw[:, _HEADER_BYTES:]).view(">f2")
-    vectors = halves.astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors
+    return halves.astype(np.float16)

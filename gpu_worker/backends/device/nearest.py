@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from gpu_worker.backends.base import FloatArray
+from gpu_worker.backends.base import EMBEDDING_SIZE, FloatArray
 from gpu_worker.backends.device.graphs import Lane
-from gpu_worker.nearest import IndexArray
+from gpu_worker.halves import HalfRows, IndexArray
 
 _PRODUCTS = 128 * 1024 * 1024
 """Compared at once, 4 bytes each."""
@@ -29,9 +29,7 @@ class DeviceRows:
         """Bring this row again before the next search."""
         self._changed.add(row)
 
-    def find(
-        self, rows: FloatArray, probes: FloatArray, count: int
-    ) -> tuple[IndexArray, FloatArray]:
+    def find(self, rows: HalfRows, probes: FloatArray, count: int) -> tuple[IndexArray, FloatArray]:
         """Return the most similar rows."""
         if count == 0:
             return (
@@ -53,15 +51,19 @@ class DeviceRows:
             found = all_places.gather(1, best.indices)
             return found.cpu().numpy(), best.values.cpu().numpy()
 
-    def _follow(self, rows: FloatArray) -> torch.Tensor:
+    def _follow(self, rows: HalfRows) -> torch.Tensor:
         """Return the copy, brought up to date; (n, 512)."""
-        count, width = rows.shape
+        count = len(rows)
         if self._copy is None or len(self._copy) < count:
-            # As much more as the host's table takes, or each new face would copy all.
-            self._copy = torch.empty((2 * count, width), device=self._device)
-            self._copy[:count] = torch.from_numpy(rows)
+            # Twice as much as is there, or each new face would copy all.
+            self._copy = torch.empty((2 * count, EMBEDDING_SIZE), device=self._device)
+            start = 0
+            for block in rows.blocks():
+                self._copy[start : start + len(block)] = torch.from_numpy(block)
+                start += len(block)
         elif changed := sorted(row for row in self._changed if row < count):
-            part = torch.from_numpy(rows[changed])
-            self._copy[torch.tensor(changed, device=self._device)] = part.to(self._device)
+            part = torch.from_numpy(rows.take(np.array(changed)))
+            at = torch.tensor(changed, device=self._device)
+            self._copy[at] = part.to(self._device).float()
         self._changed.clear()
         return self._copy[:count]

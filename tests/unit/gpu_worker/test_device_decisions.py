@@ -13,6 +13,7 @@ from gpu_worker.backends.device import decisions
 from gpu_worker.backends.device.graphs import Replays, at_least
 from gpu_worker.backends.device.nearest import DeviceRows
 from gpu_worker.backends.device.pixels import IntegralImages, Photos, integrate, windows
+from gpu_worker.halves import WIDENING_ERROR, HalfRows, widen
 from gpu_worker.nearest import HostRows, NearestRows
 
 CPU = torch.device("cpu")
@@ -132,30 +133,64 @@ def test_sums_beyond_32_bits_wrap_around() -> None:
 
 @pytest.mark.parametrize("make", [HostRows, lambda: DeviceRows(CPU)])
 def test_the_nearest_rows(make: type[NearestRows], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpu_worker.nearest._BLOCK_ROWS", 7)
+    monkeypatch.setattr("gpu_worker.nearest._BLOCK_COUNT", 2)
+    monkeypatch.setattr("gpu_worker.nearest._WIDE_ROWS", 3)
+    monkeypatch.setattr("gpu_worker.halves.BLOCK_ROWS", 7)
     monkeypatch.setattr("gpu_worker.backends.device.nearest._PRODUCTS", 24)
     draw = np.random.default_rng(8)
-    rows, probes = (draw.standard_normal((n, 512)).astype(np.float32) for n in (40, 3))
-    nearest = make()
+    vectors = draw.standard_normal((40, 512)).astype(np.float16)
+    probes = draw.standard_normal((3, 512)).astype(np.float32)
+    nearest, rows = make(), HalfRows()
 
-    def check(count: int, places: int) -> None:
-        found, products = nearest.find(rows[:count], probes, places)
-        expected = np.argsort(-(probes @ rows[:count].T), axis=1)[:, :places]
+    def put(*numbers: int) -> None:
+        for row in numbers:
+            rows.append(vectors[row])
+            nearest.changed(row)
+
+    def check(places: int) -> None:
+        found, products = nearest.find(rows, probes, places)
+        exact = probes @ vectors[: len(rows)].astype(np.float32).T
+        expected = np.argsort(-exact, axis=1)[:, :places]
         assert np.array_equal(found, expected)
-        assert np.allclose(products, np.take_along_axis(probes @ rows.T, expected, axis=1))
+        assert np.allclose(products, np.take_along_axis(exact, expected, axis=1), atol=0.05)
 
-    for row in range(20):
-        nearest.changed(row)
-    check(20, 5)
-    rows[3] = probes[0]
+    assert nearest.find(rows, probes, 0)[0].shape == (3, 0)
+    put(*range(20))
+    check(5)
+    vectors[3] = rows[3] = probes[0]
     nearest.changed(3)
-    check(20, 5)
-    check(20, 20)
-    for row in range(20, 40):
-        nearest.changed(row)
-    check(40, 1)
-    check(31, 4)
-    assert nearest.find(rows[:0], probes, 0)[0].shape == (3, 0)
+    check(5)
+    check(20)
+    put(*range(20, 40))
+    check(1)
+    for _ in range(9):
+        rows.pop()
+    check(4)
+
+
+def test_rows_in_half_precision_grow_and_shrink(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpu_worker.halves.BLOCK_ROWS", 100)
+    monkeypatch.setattr("gpu_worker.halves._FIRST_ROWS", 8)
+    rows = HalfRows()
+    for count in (*range(1, 251), *range(249, 99, -1), *range(101, 301)):
+        if count > len(rows):
+            rows.append(np.full(512, count - 1, dtype=np.float16))
+        else:
+            rows.pop()
+        assert len(rows) == count == sum(map(len, rows.blocks()))
+    found = np.concatenate(list(rows.blocks()))[:, 0]
+    assert np.array_equal(found, np.arange(300))
+    assert np.array_equal(rows.take(np.array([299, 0, 100]))[:, 511], [299, 0, 100])
+
+
+def test_widening_errs_as_little_as_it_says() -> None:
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = every[np.isfinite(every)]
+    exact = finite.astype(np.float32)
+    wide = widen(finite.copy(), np.empty(len(finite), dtype=np.int32))
+    small = np.abs(exact) < 2.0**-14
+    assert np.array_equal(wide[~small], exact[~small])
+    assert np.abs(wide - exact).max() * 512**0.5 <= WIDENING_ERROR
 
 
 def test_sizes_of_batches() -> None:

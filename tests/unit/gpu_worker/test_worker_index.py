@@ -1,17 +1,22 @@
 """The in-memory index answers as a search over all faces would, whatever came before."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from faces.contracts.errors import TransientError
 from faces.gallery.vectors import Changes, GalleryFace, Snapshot
 from gpu_worker.backends.base import FloatArray
+from gpu_worker.backends.device.nearest import DeviceRows
+from gpu_worker.halves import HalfArray
 from gpu_worker.index import CollectionIndex, GalleryIndex
+from gpu_worker.nearest import HostRows, NearestRows
 
 
 def unit(seed: int) -> FloatArray:
@@ -20,17 +25,24 @@ def unit(seed: int) -> FloatArray:
     return normed
 
 
+def half(seed: int) -> HalfArray:
+    return unit(seed).astype(np.float16)
+
+
 def brute_force(
-    faces: dict[str, tuple[str, FloatArray]], probe: FloatArray, count: int
-) -> list[tuple[str, str, float]]:
-    people: dict[str, list[FloatArray]] = {}
+    faces: dict[str, tuple[str, HalfArray]], probe: FloatArray, count: int
+) -> list[tuple[str, float]]:
+    """Compare with every person in float64; equally similar ones by their ids."""
+    people: dict[str, list[NDArray[np.float64]]] = {}
     for person_id, vector in faces.values():
-        people.setdefault(person_id, []).append(vector)
-    best = {}
+        exact = vector.astype(np.float64)
+        people.setdefault(person_id, []).append(exact / np.linalg.norm(exact))
+    best = []
     for person_id, vectors in people.items():
         mean = np.mean(vectors, axis=0)
-        best[person_id] = (person_id, "", float(mean @ probe / np.linalg.norm(mean)))
-    return sorted(best.values(), key=lambda each: -each[2])[:count]
+        mean /= np.linalg.norm(mean)
+        best.append((person_id, round(float(mean @ probe.astype(np.float64)), 12)))
+    return sorted(best, key=lambda each: (-each[1], each[0]))[:count]
 
 
 operations = st.lists(
@@ -44,28 +56,72 @@ operations = st.lists(
 def test_equals_brute_force(
     operations: list[tuple[bool, int, int, int]], count: int, seed: int
 ) -> None:
-    index, faces = CollectionIndex(), dict[str, tuple[str, FloatArray]]()
+    index, faces = CollectionIndex(), dict[str, tuple[str, HalfArray]]()
     for put, face, person, vector_seed in operations:
         if put:
             index.put(f"f{face}", f"p{person}", unit(vector_seed))
-            faces[f"f{face}"] = (f"p{person}", unit(vector_seed))
+            faces[f"f{face}"] = (f"p{person}", half(vector_seed))
         else:
             index.remove(f"f{face}")
             faces.pop(f"f{face}", None)
     assert len(index) == len(faces)
+    assert index.people == len({person for person, _ in faces.values()})
     probes = np.stack([unit(seed), unit(seed + 1)])
     for probe, hits in zip(probes, index.search(probes, count), strict=True):
         expected = brute_force(faces, probe, count)
-        # Equal vectors tie, so people are compared by similarity.
         assert [hit.similarity for hit in hits] == pytest.approx(
-            [similarity for _, _, similarity in expected], abs=1e-5
+            [similarity for _, similarity in expected], abs=2e-12
         )
         assert len({hit.person_id for hit in hits}) == len(hits)
         for hit in hits:
             person_id, vector = faces[hit.face_id]
             assert person_id == hit.person_id
             own = [float(face @ probe) for owner, face in faces.values() if owner == person_id]
-            assert float(vector @ probe) == pytest.approx(max(own), abs=1e-5)
+            assert hit.faces == len(own)
+            assert float(vector @ probe) == pytest.approx(max(own), abs=1e-3)
+
+
+@pytest.mark.parametrize("make", [HostRows, lambda: DeviceRows(torch.device("cpu"))])
+@pytest.mark.parametrize("alike", [0.0, 0.9, 0.9999, 1.0])
+def test_the_same_people_in_the_same_order_as_in_float64(
+    make: Callable[[], NearestRows], alike: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of people whose faces half precision and float32 cannot tell apart."""
+    monkeypatch.setattr("gpu_worker.nearest._BLOCK_COUNT", 1)
+    monkeypatch.setattr("gpu_worker.nearest._WIDE_ROWS", 100)
+    monkeypatch.setattr("gpu_worker.halves.BLOCK_ROWS", 300)
+    draw = np.random.default_rng(5)
+    common = unit(0)
+    index, faces = CollectionIndex(make()), dict[str, tuple[str, HalfArray]]()
+    numbers = draw.permutation(1200)
+    for number in numbers:
+        own = alike * common + (1 - alike) * unit(number + 1)
+        vector = (own / np.linalg.norm(own)).astype(np.float16)
+        # Every tenth face is exactly that of somebody else, every seventh person has three.
+        if number % 10 == 1:
+            vector = faces.get(f"f{number - 1}", ("", vector))[1]
+        person = f"p{number - number % 3 if number % 7 < 3 else number}"
+        index.put(f"f{number}", person, vector)
+        faces[f"f{number}"] = (person, vector)
+    probes = np.stack([common, unit(7), *(faces[f"f{n}"][1].astype(np.float32) for n in (0, 11))])
+    probes /= np.linalg.norm(probes, axis=1, keepdims=True)
+    for count in (1, 5):
+        for probe, hits in zip(probes, index.search(probes, count), strict=True):
+            expected = brute_force(faces, probe, count)
+            assert [hit.similarity for hit in hits] == pytest.approx(
+                [similarity for _, similarity in expected], abs=2e-12
+            )
+            assert [hit.person_id for hit in hits] == [person for person, _ in expected]
+
+
+def test_a_face_of_another_length_is_compared_by_its_direction() -> None:
+    index = CollectionIndex()
+    for number in range(30):
+        index.put(f"f{number}", f"p{number}", unit(number) * (0.991 + 0.0006 * number))
+    for number in range(30):
+        [[hit, *_]] = index.search(unit(number)[np.newaxis], 2)
+        assert hit.person_id == f"p{number}"
+        assert hit.similarity == pytest.approx(1, abs=1e-6)
 
 
 def test_one_person_with_many_faces_does_not_hide_others() -> None:
@@ -106,8 +162,8 @@ def face(face_id: str, person_id: str, collection: str = "c", name: str = "Ann")
     return GalleryFace(face_id, person_id, name, "t", collection)
 
 
-def vectors(*seeds: int) -> FloatArray:
-    return np.stack([unit(seed) for seed in seeds]) if seeds else np.empty((0, 512), np.float32)
+def vectors(*seeds: int) -> HalfArray:
+    return np.stack([half(seed) for seed in seeds]) if seeds else np.empty((0, 512), np.float16)
 
 
 def changes(

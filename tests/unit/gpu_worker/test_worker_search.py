@@ -29,18 +29,18 @@ class FakeGallery:
     def load(self, model_tag: str) -> Snapshot:
         self.loads += 1
         faces = [self._face(number) for number in range(self.faces)]
-        vectors = [unit(number) for number in range(self.faces)]
+        vectors = [unit(number).astype(np.float16) for number in range(self.faces)]
         return Snapshot(
-            self.faces, faces, np.stack(vectors) if vectors else np.empty((0, 512), np.float32)
+            self.faces, faces, np.stack(vectors) if vectors else np.empty((0, 512), np.float16)
         )
 
     def changes_since(self, position: int, model_tag: str) -> Changes | None:
         numbers = range(position, self.faces)
-        vectors = [unit(number) for number in numbers]
+        vectors = [unit(number).astype(np.float16) for number in numbers]
         return Changes(
             self.faces,
             [self._face(number) for number in numbers],
-            np.stack(vectors) if vectors else np.empty((0, 512), np.float32),
+            np.stack(vectors) if vectors else np.empty((0, 512), np.float16),
             frozenset(),
             {},
         )
