@@ -21,9 +21,11 @@ def draw_stages(stages: Sequence[Stage], path: Path) -> None:
         times.plot(users, [stage.p50 / 1000 for stage in stages], "o-", label="p50")
         times.set(ylabel="seconds from asking for a slot to the answer", yscale="log")
         times.yaxis.set_major_formatter("{x:g}")
+        times.yaxis.set_minor_formatter("{x:g}")
         times.legend()
         rates.bar(users, [stage.jobs_per_second for stage in stages], color="tab:gray")
-        rates.set(ylabel="photos a second", ylim=(0, None))
+        rates.set(ylabel="photos a second")
+        rates.margins(y=0.1)
         for at, stage in enumerate(stages):
             said = f"{stage.failure_rate:.1%} failed"
             rates.annotate(said, (at, stage.jobs_per_second), ha="center", va="bottom")
