@@ -114,7 +114,7 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
     index = LimitedSearch(
         lambda: GalleryIndex(gallery, tag, backend.make_nearest),
         DatabaseSearch(connection, tag, settings.hnsw_ef_search),
-        settings.exact_faces,
+        sizes.exact_faces,
     )
     cache = make_cache(settings.cache_url, settings.stack, settings.cache_seconds)
     rates = settings.false_accept_rate, settings.verify_false_accept_rate

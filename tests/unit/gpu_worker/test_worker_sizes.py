@@ -24,13 +24,14 @@ def test_what_is_set_counts() -> None:
             "WORKER_EMBED_BATCH": "9",
             "WORKER_PIXELS_IN_HAND": "10",
             "WORKER_BATCH_WAIT_SECONDS": "0.5",
+            "WORKER_EXACT_FACES": "0",
         }
     )
     for gpu in (False, True):
         sizes = sizes_for(settings, gpu=gpu, cores=2)
         assert (sizes.in_hand, sizes.receivers, sizes.transfers) == (5, 3, 6)
         assert (sizes.decoders, sizes.detect_batch, sizes.embed_batch) == (7, 8, 9)
-        assert (sizes.pixels, sizes.linger_seconds) == (10, 0.5)
+        assert (sizes.pixels, sizes.linger_seconds, sizes.exact_faces) == (10, 0.5, 0)
 
 
 def test_batches_of_a_gpu_can_be_filled() -> None:
