@@ -24,6 +24,9 @@ _SPARE = 8
 _ROUNDING = 2.0**-11 + 2.0**-14
 """How far half precision moves a vector of unit length at most, and float32 its products."""
 
+_AT_ONCE = 2048
+"""Candidates that are compared at once: many only where many people look the same."""
+
 _SHORTEST = 1e-9
 _DIGITS = 12  # beyond them float64 rounds; who is equal up to there is equal
 
@@ -151,14 +154,9 @@ class CollectionIndex:
         count = min(count, len(self._people))
         if count == 0 or len(probes) == 0:
             return [[] for _ in probes]
-        found = self._candidates(probes, count)
-        # Of all probes at once; conversion is most of it.
-        only = self._people.vectors.take(np.concatenate(found)).astype(np.float64)
-        only /= np.linalg.norm(only, axis=1, keepdims=True).clip(_SHORTEST)
-        parts = np.split(only, np.cumsum([len(rows) for rows in found])[:-1])
         return [
-            self._best(probe.astype(np.float64), rows.tolist(), part, count)
-            for probe, rows, part in zip(probes, found, parts, strict=True)
+            self._best(probe.astype(np.float64), rows, count)
+            for probe, rows in zip(probes, self._candidates(probes, count), strict=True)
         ]
 
     def _candidates(self, probes: FloatArray, count: int) -> list[IndexArray]:
@@ -177,27 +175,25 @@ class CollectionIndex:
             for each, similar, limit in zip(rows, products, least, strict=True)
         ]
 
-    def _best(
-        self, probe: _DoubleArray, rows: list[int], only: _DoubleArray, count: int
-    ) -> list[Hit]:
-        """Return the nearest people of one probe among candidates.
+    def _best(self, probe: _DoubleArray, rows: IndexArray, count: int) -> list[Hit]:
+        """Return the nearest people of one probe among candidates."""
+        best: list[Hit] = []
+        for start in range(0, len(rows), _AT_ONCE):
+            part = rows[start : start + _AT_ONCE]
+            vectors = _units(self._people.vectors.take(part))
+            found = zip(part.tolist(), (vectors @ probe).tolist(), strict=True)
+            best += [self._hit(self._people.ids[row], probe, only) for row, only in found]
+            best = sorted(best, key=lambda hit: (-hit.similarity, hit.person_id))[:count]
+        return best
 
-        Parameters
-        ----------
-        only : (n, 512), of unit length, right where a person has one face.
-        """
-        hits = []
-        for row, similarity in zip(rows, (only @ probe).tolist(), strict=True):
-            person_id = self._people.ids[row]
-            owned = self._faces_of[person_id]
-            if len(owned) == 1:
-                hits.append(Hit(person_id, owned[0], round(similarity, _DIGITS)))
-                continue
-            faces = self._units(owned)
-            exact = float(mean_face(faces) @ probe)
-            nearest = int(np.argmax(faces @ probe))
-            hits.append(Hit(person_id, owned[nearest], round(exact, _DIGITS), len(owned)))
-        return sorted(hits, key=lambda hit: (-hit.similarity, hit.person_id))[:count]
+    def _hit(self, person_id: str, probe: _DoubleArray, only: float) -> Hit:
+        """Compare with a person; `only` is right where that is with one face."""
+        owned = self._faces_of[person_id]
+        if len(owned) == 1:
+            return Hit(person_id, owned[0], round(only, _DIGITS))
+        faces = self._vectors(owned)
+        exact, nearest = float(mean_face(faces) @ probe), int(np.argmax(faces @ probe))
+        return Hit(person_id, owned[nearest], round(exact, _DIGITS), len(owned))
 
     def _put_only(self, person_id: str, vector: Vector) -> None:
         self._people.put(person_id, vector)
@@ -205,13 +201,17 @@ class CollectionIndex:
         error = abs(float(np.linalg.norm(vector.astype(np.float32))) - 1)
         self._longest_error = max(self._longest_error, error)
 
-    def _units(self, faces: Sequence[str]) -> _DoubleArray:
-        units = np.stack([self._faces[each] for each in faces]).astype(np.float64)
-        units /= np.linalg.norm(units, axis=1, keepdims=True).clip(_SHORTEST)
-        return units
+    def _vectors(self, faces: Sequence[str]) -> _DoubleArray:
+        return _units(np.stack([self._faces[each] for each in faces]))
 
     def _mean(self, faces: Sequence[str]) -> _DoubleArray:
-        return mean_face(self._units(faces))
+        return mean_face(self._vectors(faces))
+
+
+def _units(vectors: HalfArray) -> _DoubleArray:
+    exact = vectors.astype(np.float64)
+    exact /= np.linalg.norm(exact, axis=1, keepdims=True).clip(_SHORTEST)
+    return exact
 
 
 def mean_face(faces: NDArray[_Real]) -> NDArray[_Real]:
