@@ -11,6 +11,7 @@ from faces.contracts.image_head import ImageHead, check_pixels, read_head
 from faces.contracts.jobs import ContentType
 from faces.contracts.results import PhotoInfo
 from gpu_worker.backends.base import RgbImage
+from gpu_worker.structure import check_structure
 
 # Pillow warns and fails at limits of its own; `decode` checks the setting's before any
 # pixel is allocated, so that one number counts.
@@ -76,6 +77,7 @@ def decode(data: bytes, announced: ContentType, max_pixels: int) -> Photo:
 
 
 def _read(data: bytes, announced: ContentType, max_pixels: int) -> Photo:
+    check_structure(data, announced)
     name = _FORMATS[announced]
     with Image.open(io.BytesIO(data), formats=[name]) as image:
         check_pixels(image.size, max_pixels)
