@@ -53,16 +53,13 @@ class Inbox(Generic[_Item]):
         more_to_come : whether waiting makes sense; a batch goes at once when it does not.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._items)
-            deadline = time.monotonic() + linger_seconds
-            while (
-                not self._closed
-                and sum(map(self._weigh, self._items)) < size
-                and (left := deadline - time.monotonic()) > 0
-                and more_to_come()
-            ):
-                self._changed.wait(left)
-            return self._batch(size)
+            batch: list[_Item] = []
+            # What waits may be taken back while the batch is filled.
+            while not batch and not self._closed:
+                self._changed.wait_for(lambda: self._closed or self._items)
+                self._linger(size, linger_seconds, more_to_come)
+                batch = self._batch(size)
+            return batch
 
     def take_back(self) -> list[_Item]:
         """Take everything that waits, without waiting."""
@@ -82,6 +79,16 @@ class Inbox(Generic[_Item]):
         """Have a batch that waits to be filled ask again whether more is to come."""
         with self._changed:
             self._changed.notify_all()
+
+    def _linger(self, size: int, seconds: float, more_to_come: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + seconds
+        while (
+            not self._closed
+            and sum(map(self._weigh, self._items)) < size
+            and (left := deadline - time.monotonic()) > 0
+            and more_to_come()
+        ):
+            self._changed.wait(left)
 
     def _batch(self, size: int) -> list[_Item]:
         batch: list[_Item] = []

@@ -79,3 +79,23 @@ def test_closing_ends_all_waiting_and_returns_the_rest() -> None:
     for thread in waiting:
         thread.join(5)
     assert sorted(map(bool, outcomes)) == [False, False]
+
+
+def test_who_fills_a_batch_waits_for_another_when_it_is_taken_back() -> None:
+    """A stage that took nothing for the end would leave what is still to come undone."""
+    inbox, batches = filled(1), list[list[int]]()
+    filling = threading.Event()
+
+    def more_to_come() -> bool:
+        filling.set()
+        return True
+
+    taking = threading.Thread(target=lambda: batches.append(inbox.take(6, 0.05, more_to_come)))
+    taking.start()
+    assert filling.wait(5)
+    assert inbox.take_back() == [1]
+    taking.join(0.2)
+    assert batches == []
+    inbox.put(6)
+    taking.join(5)
+    assert batches == [[6]]
