@@ -2,6 +2,7 @@
 
 An event Lambda deletes what it consumed, so each dead letter is first written to the
 out-bucket, whatever its body is. Only then the job, where it can be told, ends as failed.
+A job that only waited in the hands of dying workers is put back instead.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from chalice_app.batch import Received
 from chalice_app.intake import readable_request
 from chalice_app.observability import logger, metrics
 from chalice_app.results import Results
+from chalice_app.rounds import Rounds
 from chalice_app.s3_events import NotANotification, created_objects, upload_job_id
 from faces.contracts.dead_letters import DeadLetter
 from faces.contracts.errors import ErrorCode, FacesError, PhotoError
@@ -33,6 +35,7 @@ class DeadLetters:
     reason : why messages end there.
     job_ids : returns the jobs that a body speaks of; none when it cannot be read.
     clock : returns the present time (aware).
+    rounds : puts back who is not to be given up yet; nobody is put back without.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class DeadLetters:
         results: Results,
         names: StackNames,
         clock: Callable[[], datetime],
+        rounds: Rounds | None = None,
     ) -> None:
         self._queue = queue
         self._reason = reason
@@ -53,16 +57,21 @@ class DeadLetters:
         self._results = results
         self._names = names
         self._clock = clock
+        self._rounds = rounds
 
     def handle(self, message: Received) -> None:
-        """Keep one dead letter, then end its jobs."""
+        """Keep one dead letter, then end its jobs; or have them tried again."""
         job_ids = self._job_ids(message.body)
         for job_id in job_ids:
             logger.append_keys(job_id=job_id)
+            if self._rounds is not None and self._rounds.another(message.body, job_id):
+                return
             with traced(job_id, "dead-letter", queue=self._queue):
                 self._keep(message, job_id)
                 gave_up = PhotoError(ErrorCode.WORKER_GAVE_UP)
                 self._results.fail(job_id, self._request(job_id), gave_up)
+            if self._rounds is not None:
+                self._rounds.attempts.clear(job_id)
         if not job_ids:
             self._keep(message, None)
         metrics.add_metric("DeadLetters", "Count", 1)

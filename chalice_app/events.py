@@ -28,6 +28,7 @@ from chalice_app.dead_letters import (
 from chalice_app.dependencies import context
 from chalice_app.intake import Intake
 from chalice_app.observability import instrumented
+from chalice_app.rounds import Rounds
 from chalice_app.sweep import Sweep
 from faces.contracts.settings import DatabaseSettings, StackSettings
 
@@ -85,7 +86,9 @@ def webhook(event: SQSEvent) -> None:
 @instrumented
 def dead_requests(event: SQSEvent) -> None:
     """Keep and answer jobs that no worker finished."""
-    _dead_letters(event, _names.req_dlq, REASON_WORKER, job_of_request)
+    made = context()
+    rounds = Rounds(made.objects, made.queues, made.results, made.settings.names)
+    _dead_letters(event, _names.req_dlq, REASON_WORKER, job_of_request, rounds)
 
 
 @blueprint.on_sqs_message(
@@ -98,7 +101,11 @@ def dead_uploads(event: SQSEvent) -> None:
 
 
 def _dead_letters(
-    event: SQSEvent, queue: str, reason: str, job_ids: Callable[[str], list[str]]
+    event: SQSEvent,
+    queue: str,
+    reason: str,
+    job_ids: Callable[[str], list[str]],
+    rounds: Rounds | None = None,
 ) -> None:
     made = context()
     letters = DeadLetters(
@@ -109,6 +116,7 @@ def _dead_letters(
         results=made.results,
         names=made.settings.names,
         clock=made.clock,
+        rounds=rounds,
     )
     _work_through(event, queue, letters.handle)
 

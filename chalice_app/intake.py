@@ -142,10 +142,16 @@ def readable_request(info: ObjectInfo) -> JobRequest | None:
         return None
 
 
-def job_message(job_id: str, key: str, size: int) -> str:
+def job_message(job_id: str, key: str, size: int, *, rounds: int = 0) -> str:
     """Return the body of a req-queue message; at most `REQ_MESSAGE_MAX_BYTES` bytes."""
     trace_id = os.environ.get("_X_AMZN_TRACE_ID")
-    message = JobMessage(job_id=job_id, key=key, size=size, trace_id=trace_id)
+    return message_body(
+        JobMessage(job_id=job_id, key=key, size=size, rounds=rounds, trace_id=trace_id)
+    )
+
+
+def message_body(message: JobMessage) -> str:
+    """Return the body; without the trace's id where it would be too long for the queue."""
     body = message.model_dump_json(exclude_none=True)
     if len(body) > REQ_MESSAGE_MAX_BYTES:
         body = message.model_copy(update={"trace_id": None}).model_dump_json(exclude_none=True)

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from chalice_app.attempts import Attempts
 from chalice_app.aws import ObjectInfo, Objects
 from chalice_app.callback_address import ForbiddenAddress, check_url, networks
 from chalice_app.results import Results
@@ -110,6 +111,7 @@ def delete_job(
     # The result first: from here on nobody reads what is deleted after it.
     results.delete(job_id, JobRequest(tenant=tenant))
     objects.delete(settings.names.in_bucket, upload_key(job_id))
+    Attempts(objects, settings.names).clear(job_id)
     forgotten = gallery.forget_job(tenant, job_id, actor=actor)
     return JobDeleted(job_id=job_id, unmatched_faces=forgotten)
 

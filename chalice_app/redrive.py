@@ -1,7 +1,8 @@
 """Dead letters as an operator sees them: listed, and put on their way again.
 
-A redrive deletes the failed answer first, since results are written once, and then sends
-the message. What fails between the two is mended by asking again: the letter stays.
+A redrive deletes the failed answer first, since results are written once, forgets how often
+workers began the job, and then sends the message; from now on the photo is worked on alone.
+What fails in between is mended by asking again: the letter stays.
 """
 
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from chalice_app.attempts import Attempts
 from chalice_app.aws import Objects, Queues
 from chalice_app.intake import job_message
 from chalice_app.jobs import id_secret
@@ -72,9 +74,10 @@ class Redrive:
         if photo is None:
             raise FacesError(ErrorCode.UNKNOWN_JOB, _NO_PHOTO)
         self.results.reopen(job_id)
+        Attempts(self.objects, self.settings.names).clear(job_id)
         # To the workers also where the upload's own message was given up: what intake
         # looks at first they look at again.
-        message = job_message(job_id, upload_key(job_id), photo.size)
+        message = job_message(job_id, upload_key(job_id), photo.size, rounds=1)
         self.queues.send(self.settings.names.req_queue, message)
         redriven = letter.model_copy(update={"redriven_at": self.clock()})
         self.objects.put(

@@ -20,7 +20,13 @@ from faces.contracts.collections import Retention
 from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.ids import id_time, parse_id
 from faces.contracts.jobs import JobRequest
-from faces.contracts.names import RESULT_PREFIX, UPLOAD_PREFIX, StackNames, upload_key
+from faces.contracts.names import (
+    ATTEMPT_PREFIX,
+    RESULT_PREFIX,
+    UPLOAD_PREFIX,
+    StackNames,
+    upload_key,
+)
 from faces.contracts.results import JobResult
 from faces.gallery.records import Purged
 from faces.tracing import traced
@@ -83,6 +89,7 @@ class Sweep:
         kept = self.store.retentions()
         photos = self._sweep_photos(kept, before, now)
         results = self._sweep_results(kept, before, now)
+        self._sweep_attempts()
         self.store.note_sweep(before, now)
         swept = Swept(purged.unmatched_faces, asked_for + photos, results)
         logger.info("swept", **vars(swept))
@@ -138,6 +145,16 @@ class Sweep:
                 self.results.expire(job_id)
                 deleted += 1
         return deleted
+
+    def _sweep_attempts(self) -> None:
+        """Delete the records of attempts at photos that are gone; there are few, if any."""
+        attempts: dict[str, list[str]] = {}
+        for listed in self.objects.listing(self.names.out_bucket, ATTEMPT_PREFIX):
+            job_id, _, _ = listed.key.removeprefix(ATTEMPT_PREFIX).partition("/")
+            attempts.setdefault(job_id, []).append(listed.key)
+        for job_id, keys in attempts.items():
+            if self.objects.head(self.names.in_bucket, upload_key(job_id)) is None:
+                self.objects.delete_many(self.names.out_bucket, keys)
 
     def _due(
         self,

@@ -17,6 +17,7 @@ from faces.contracts.worker_settings import WorkerSettings
 from faces.gallery.approximate import DatabaseSearch
 from faces.gallery.database import KeptConnection
 from faces.gallery.gallery import Gallery
+from gpu_worker.attempts import S3Attempts
 from gpu_worker.aws import aws_call
 from gpu_worker.backends.choice import Backend
 from gpu_worker.calibration import load_calibration
@@ -131,7 +132,8 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
     metrics = Metrics(
         settings.stack, settings.worker_id, breakers.all(), _print, image=settings.image
     )
-    hands = Hands(queue, heartbeat, sizes.in_hand, breakers.all(), on_end=metrics.ended)
+    attempts = S3Attempts(results_s3, names.out_bucket)
+    hands = Hands(queue, heartbeat, sizes.in_hand, breakers.all(), attempts, on_end=metrics.ended)
     parts = Parts(
         uploads=S3Uploads(s3, names.in_bucket, settings.max_upload_bytes),
         results=FencedResults(

@@ -161,7 +161,7 @@ class Coordinator:
             # better; if none does, the dead letter is answered as failed.
             with log_scope(**_scope(tasks)):
                 log.exception("the job failed unexpectedly in %s", stage.name)
-            task.hand_back(retry_delay(task.message.receive_count))
+            task.hand_back(retry_delay(task.message.receive_count), at_fault=True)
 
     def _patiently(self, stage: Stage, tasks: Sequence[Task]) -> None:
         """Do the step; while its dependency is away, again and again."""

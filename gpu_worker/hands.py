@@ -3,7 +3,9 @@
 A photo that was delivered before may be one that kills the process. Each photo in hand
 when it does so loses one of its deliveries, so such a suspect is worked on alone, and after
 one was met (and at the start of a process, whose predecessor may just have died) messages
-are received one at a time, until one comes that was never delivered before.
+are received one at a time, until one comes that was never delivered before. From then on
+each such receive doubles what may be in hand: where processes die often, few suspects wait
+in the hands of one that is about to.
 """
 
 import logging
@@ -13,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from faces.contracts.errors import TransientError
+from gpu_worker.attempts import Attempts
 from gpu_worker.breaker import Breaker, State
 from gpu_worker.heartbeat import Heartbeat
 from gpu_worker.protocol import Task
@@ -33,6 +36,7 @@ class Hands:
     ----------
     most : photos in hand at once.
     breakers : while one of them is not closed, hardly anything is received.
+    attempts : records which suspects were begun.
     on_end : called with each task that is through or handed back.
     clock : monotonic seconds.
     """
@@ -43,6 +47,7 @@ class Hands:
         heartbeat: Heartbeat,
         most: int,
         breakers: Sequence[Breaker],
+        attempts: Attempts,
         *,
         on_end: Callable[[Task], None] = lambda _: None,
         clock: Callable[[], float] = time.monotonic,
@@ -51,12 +56,13 @@ class Hands:
         self._heartbeat = heartbeat
         self._most = most
         self._breakers = breakers
+        self._attempts = attempts
         self._on_end = on_end
         self._clock = clock
         self._held: dict[str, Received] = {}
         self._reserved = 0
         self._working = 0
-        self._careful = True
+        self._trusted = 1
         self._paused = False
         self._closed = False
         self._last_activity = clock()
@@ -98,7 +104,8 @@ class Hands:
         self._heartbeat.hold(messages)
         with self._changed:
             self._held.update((message.receipt, message) for message in messages)
-            self._careful = any(message.redelivered for message in messages)
+            suspects = any(message.redelivered for message in messages)
+            self._trusted = 1 if suspects else min(self._most, 2 * self._trusted)
             self._last_activity = self._clock()
 
     def begin(self, task: Task, submit: Callable[[Task], None]) -> bool:
@@ -111,6 +118,8 @@ class Hands:
                 if self._closed:
                     return False
                 self._working += 1
+            if suspect:
+                self._attempts.begun(task)
             submit(task)
             if suspect:
                 self._wait_for_empty_pipeline()
@@ -158,6 +167,9 @@ class Hands:
         else:
             self._let_go(task.message)
         self._on_end(task)
+        # Before it counts as ended, since the process may be over then.
+        if task.message.redelivered and not task.at_fault:
+            self._attempts.ended(task)
         with self._changed:
             self._working -= 1
             self._last_activity = self._clock()
@@ -191,11 +203,11 @@ class Hands:
         taken = len(self._held) + self._reserved
         if self._paused:
             return 0
-        if self._careful:
+        if self._trusted == 1:
             return 1 if taken == 0 and not self._waiting_for_breaker() else 0
         if any(breaker.state is not State.CLOSED for breaker in self._breakers):
             return 1 if taken < TRIAL and not self._waiting_for_breaker() else 0
-        return max(0, min(want, self._most - taken))
+        return max(0, min(want, self._trusted - taken))
 
     def _waiting_for_breaker(self) -> bool:
         return any(breaker.due_seconds > 0 for breaker in self._breakers)

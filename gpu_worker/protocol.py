@@ -52,6 +52,7 @@ class Task:
     result : set once it is stored.
     announced : whether the front end was told.
     retry_seconds : set when the message is handed back instead.
+    at_fault : whether that is for what the photo did, not for what is away.
     """
 
     message: Received
@@ -73,6 +74,7 @@ class Task:
     result: JobResult | None = None
     announced: bool = False
     retry_seconds: int | None = None
+    at_fault: bool = False
     on_drop: Callable[[], None] | None = None
 
     @property
@@ -84,9 +86,10 @@ class Task:
         """End the job in an error; what is known until then stands in the result."""
         self.error = error
 
-    def hand_back(self, seconds: int) -> None:
+    def hand_back(self, seconds: int, *, at_fault: bool = False) -> None:
         """Leave the message to the queue; it is visible again after so many seconds."""
         self.retry_seconds = seconds
+        self.at_fault = at_fault
 
     def keep_photo(self, photo: Photo, on_drop: Callable[[], None]) -> None:
         """Take pixels in hand; `on_drop` is called when they are let go."""

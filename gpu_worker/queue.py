@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from faces.contracts.errors import ErrorCode, FacesError
@@ -37,10 +38,15 @@ class Received:
     body: str
     receive_count: int
 
-    @property
+    @cached_property
     def redelivered(self) -> bool:
-        """Whether an earlier delivery may have done part of the work."""
-        return self.receive_count > 1
+        """Whether an earlier delivery, or message, may have done part of the work."""
+        if self.receive_count > 1:
+            return True
+        try:
+            return self.job().rounds > 0
+        except MalformedMessageError:
+            return False
 
     def job(self) -> JobMessage:
         """Return the job.

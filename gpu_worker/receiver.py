@@ -62,7 +62,7 @@ class Receiver:
                 log.warning("nothing was received: %s", error.detail)
                 return
             self._hands.keep(messages)
-        for message in sorted(messages, key=lambda each: each.receive_count):
+        for message in sorted(messages, key=lambda each: (each.redelivered, each.receive_count)):
             self._begin(message)
 
     def _begin(self, message: Received) -> None:

@@ -226,6 +226,8 @@ class JobMessage(StoredDocument):
     Attributes
     ----------
     size : bytes of the object, as S3 reported them.
+    rounds : how often the job was put back on the queue after it had come to the dead
+        letters; from the first time on it is worked on alone.
     trace_id : follows the request through every part, where tracing is on.
     """
 
@@ -233,6 +235,7 @@ class JobMessage(StoredDocument):
     job_id: str
     key: str
     size: int = Field(ge=0)
+    rounds: int = Field(default=0, ge=0)
     trace_id: str | None = None
 
 

@@ -24,6 +24,7 @@ UPLOAD_PREFIX = "uploads/"
 RESULT_PREFIX = "results/"
 DEAD_LETTER_PREFIX = "dead-letters/"
 BATCH_PREFIX = "batches/"
+ATTEMPT_PREFIX = "attempts/"
 
 METRICS_NAMESPACE = "ElasticFaces"
 METRICS_DIMENSION = "Stack"
@@ -130,3 +131,18 @@ def batch_key(batch_id: str) -> str:
 def dead_letter_key(job_id: str) -> str:
     """Key under which a job's dead letter is kept in the out-bucket."""
     return f"{DEAD_LETTER_PREFIX}{job_id}.json"
+
+
+def attempts_prefix(job_id: str) -> str:
+    """Key in the out-bucket below which the attempts of a job are recorded."""
+    return f"{ATTEMPT_PREFIX}{job_id}/"
+
+
+def attempt_key(job_id: str, delivery: str) -> str:
+    """Key of the record, in the out-bucket, that work on a suspect was begun.
+
+    Parameters
+    ----------
+    delivery : another one for each delivery of the job's messages.
+    """
+    return f"{attempts_prefix(job_id)}{delivery}"

@@ -28,7 +28,16 @@ def table(outcomes: list[Outcome]) -> Table:
     """Return the table of all that was tried."""
     made = Table(title="Chaos", title_justify="left")
     made.add_column("what was done", min_width=40)
-    for heading in ("tried", "survived", "lost", "stuck", "doubled", "wrong", "told again"):
+    for heading in (
+        "tried",
+        "survived",
+        "lost",
+        "stuck",
+        "doubled",
+        "wrong",
+        "told again",
+        "put back",
+    ):
         made.add_column(heading, justify="right")
     for heading in ("recovered in", "took"):
         made.add_column(heading, justify="right")
@@ -42,6 +51,7 @@ def table(outcomes: list[Outcome]) -> Table:
             counted.doubled,
             counted.wrong,
             counted.repeated,
+            counted.put_back,
         )
         style = "dim" if each.skipped else None if each.good else "bold red"
         times = (f"{each.recovery_seconds:.0f} s", f"{each.seconds:.0f} s")

@@ -18,6 +18,8 @@ class Ledger:
         code of an error.
     events : how often intake was told of each upload; None where nobody counts.
     requests : how many messages were put on the req-queue; None where nobody counts.
+    put_back : how many of those were sent for a job that came to the dead letters without
+        having had its turns.
     results : the end that each result tells, as in `uploads`.
     rewritten : whose result was seen to change.
     told : the ends that were announced, as often as they were.
@@ -29,6 +31,7 @@ class Ledger:
     uploads: dict[str, str] = field(default_factory=dict)
     events: Counter[str] | None = None
     requests: Counter[str] | None = None
+    put_back: Counter[str] = field(default_factory=Counter)
     results: dict[str, str] = field(default_factory=dict)
     rewritten: set[str] = field(default_factory=set)
     told: dict[str, Counter[str]] | None = None
@@ -50,6 +53,7 @@ class Account:
     doubled : has a result that changed, two ends, two faces, or was never uploaded.
     wrong : ended otherwise than expected.
     repeated : announcements beyond the first, which harm nobody.
+    put_back : messages beyond the first, of jobs that only waited in dying hands.
     """
 
     tried: int
@@ -59,6 +63,7 @@ class Account:
     doubled: int
     wrong: int
     repeated: int
+    put_back: int = 0
     problems: tuple[str, ...] = ()
 
     @property
@@ -108,6 +113,7 @@ def account(ledger: Ledger) -> Account:
         doubled=len(doubled),
         wrong=len(wrong),
         repeated=sum(sum(ends.values()) - 1 for ends in told.values()),
+        put_back=ledger.put_back.total(),
         problems=tuple(found.problems),
     )
 

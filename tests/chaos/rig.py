@@ -36,6 +36,7 @@ from chalice_app.intake import Intake
 from chalice_app.redrive import Redrive
 from chalice_app.repeats import Repeats
 from chalice_app.results import Results
+from chalice_app.rounds import Rounds
 from chalice_app.s3_events import created_objects, upload_job_id
 from faces.cache.cache import NoCache
 from faces.contracts.ids import new_job_id
@@ -177,15 +178,20 @@ def _record(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Counting:
-    """`Queues` that count the jobs that are sent to the workers."""
+    """`Queues` that count the jobs that are sent to the workers, and those put back."""
 
-    def __init__(self, queues: SqsQueues, queue: str, counter: Counter[str]) -> None:
-        self._queues, self._queue, self._counter = queues, queue, counter
+    def __init__(
+        self, queues: SqsQueues, queue: str, counter: Counter[str], again: Counter[str]
+    ) -> None:
+        self._queues, self._queue, self._counter, self._again = queues, queue, counter, again
 
     def send(self, queue: str, body: str, *, delay_seconds: int = 0) -> None:
         self._queues.send(queue, body, delay_seconds=delay_seconds)
         if queue == self._queue:
-            self._counter[JobMessage.model_validate_json(body).job_id] += 1
+            job = JobMessage.model_validate_json(body)
+            self._counter[job.job_id] += 1
+            if job.rounds:
+                self._again[job.job_id] += 1
 
     def delete(self, queue: str, receipt_handles: Any) -> None:
         self._queues.delete(queue, receipt_handles)
@@ -514,7 +520,9 @@ class Rig:
         s3 = self.client("s3", self.s3.url)
         queues = SqsQueues(self.client("sqs", self.sqs.url))
         assert self.ledger.requests is not None
-        counting = Counting(queues, self.names.req_queue, self.ledger.requests)
+        counting = Counting(
+            queues, self.names.req_queue, self.ledger.requests, self.ledger.put_back
+        )
         results = self._results(s3, queues)
 
         def no_gallery() -> Any:
@@ -526,7 +534,12 @@ class Rig:
         )  # fmt: skip
         intake = Intake(self._settings(), S3Objects(s3), counting, results, repeats)
 
-        def letters(queue: str, reason: str, job_ids: Callable[[str], list[str]]) -> DeadLetters:
+        def letters(
+            queue: str,
+            reason: str,
+            job_ids: Callable[[str], list[str]],
+            rounds: Rounds | None = None,
+        ) -> DeadLetters:
             return DeadLetters(
                 queue,
                 reason,
@@ -535,9 +548,11 @@ class Rig:
                 results=results,
                 names=self.names,
                 clock=lambda: datetime.now(UTC),
+                rounds=rounds,
             )
 
-        requests = letters(self.names.req_dlq, REASON_WORKER, job_of_request)
+        rounds = Rounds(S3Objects(s3), counting, results, self.names)
+        requests = letters(self.names.req_dlq, REASON_WORKER, job_of_request, rounds)
         uploads = letters(self.names.uploads_dlq, REASON_INTAKE, jobs_of_notification)
         chosen = random.Random(self.random.random())
 

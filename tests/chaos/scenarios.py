@@ -225,7 +225,6 @@ def freeze_worker(rig: Rig, scale: float) -> list[str]:
     "photos that crash, hang or exhaust the worker",
     120,
     workers=2,
-    receives=3,
     environ={"WORKER_STUCK_SECONDS": "4", "CHAOS_MEMORY_MIB": "3000"},
 )
 def poison(rig: Rig, scale: float) -> list[str]:

@@ -18,7 +18,7 @@ from faces.client import Client, JobFailed
 from faces.contracts.collections import Retention
 from faces.contracts.ids import new_job_id
 from faces.contracts.jobs import JobKind, JobMessage, JobParams, JobRequest
-from faces.contracts.names import result_key, upload_key
+from faces.contracts.names import attempt_key, result_key, upload_key
 from local_stack.demo import photos
 from local_stack.emulation.permissions import FILE_NAME
 from local_stack.emulator import root_session
@@ -146,10 +146,12 @@ def do_everything(stack: LocalStack, client: Client) -> None:
         httpx.post(
             form["url"], data=form["fields"], files={"file": photos.coffee()}
         ).raise_for_status()
-        # Given up by three workers, then put back by an operator.
+        # Given up, since its photo is gone, then put back by an operator.
         queues = client_of(stack, "sqs")
         names = stack.settings.names
         left = api.post("/v1/jobs", json={"kind": "detect"}).json()["job_id"]
+        attempt = attempt_key(left, "m-2")
+        client_of(stack, "s3").put_object(Bucket=names.out_bucket, Key=attempt)
         body = JobMessage(job_id=left, key=upload_key(left), size=1).model_dump_json()
         url = queues.get_queue_url(QueueName=names.req_dlq)["QueueUrl"]
         queues.send_message(QueueUrl=url, MessageBody=body)

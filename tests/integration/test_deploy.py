@@ -15,9 +15,10 @@ import skimage.data
 from botocore.exceptions import ClientError
 from PIL import Image
 
+from chalice_app.rounds import ENOUGH_ATTEMPTS
 from faces.contracts.errors import ErrorCode
 from faces.contracts.jobs import JobMessage, JobState
-from faces.contracts.names import StackNames, dead_letter_key, upload_key
+from faces.contracts.names import StackNames, attempt_key, dead_letter_key, upload_key
 from local_stack.deploy import deploy_app, deploy_infra, destroy
 from local_stack.ec2 import ec2_service
 from local_stack.emulator import ACCOUNT, emulator_service, endpoint, root_session
@@ -213,10 +214,16 @@ def test_a_job_that_no_worker_finished_is_answered_and_its_message_kept(
     assert upload(job["upload"], photo).is_success
     (message,) = eventually(deployment.take_requests, bool)
     queues = deployment.client("sqs")
-    queues.send_message(
-        QueueUrl=queues.get_queue_url(QueueName=NAMES.req_dlq)["QueueUrl"],
-        MessageBody=message.model_dump_json(),
-    )
+    url = queues.get_queue_url(QueueName=NAMES.req_dlq)["QueueUrl"]
+    queues.send_message(QueueUrl=url, MessageBody=message.model_dump_json())
+    # Workers never began it, so it is put back.
+    (message,) = eventually(deployment.take_requests, bool)
+    assert (message.job_id, message.rounds) == (job["job_id"], 1)
+    for number in range(ENOUGH_ATTEMPTS):
+        deployment.client("s3").put_object(
+            Bucket=NAMES.out_bucket, Key=attempt_key(job["job_id"], str(number))
+        )
+    queues.send_message(QueueUrl=url, MessageBody=message.model_dump_json())
     view = eventually(lambda: deployment.view(job["job_id"]), ended)
     assert view["error"]["code"] == ErrorCode.WORKER_GAVE_UP
     kept = deployment.client("s3").get_object(
@@ -263,7 +270,7 @@ MAY = {
     "intake": {"read photo", "write result", "send request"},
     "notify": set[str](),
     "webhook": set[str](),
-    "dead_requests": {"read photo", "write result"},
+    "dead_requests": {"read photo", "write result", "send request"},
     "dead_uploads": {"read photo", "write result"},
     "scale": {"read backlog"},
     "sweep": {"read photo", "write result"},

@@ -190,6 +190,8 @@ def test_a_worker_may_do_its_work_and_nothing_else(emulator: EmulatorProcess) ->
 
     assert objects.get_object(Bucket=photos, Key="uploads/1")["Body"].read() == b"photo"
     objects.put_object(Bucket=results, Key="results/1.json", Body=b"{}", IfNoneMatch="*")
+    objects.put_object(Bucket=results, Key="attempts/1/m-2", Body=b"")
+    objects.delete_object(Bucket=results, Key="attempts/1/m-2")
     queues.receive_message(QueueUrl=requests, WaitTimeSeconds=0)
     queues.send_message(QueueUrl=responses, MessageBody="{}")
     batch: list[SendMessageBatchRequestEntryTypeDef] = [{"Id": "1", "MessageBody": "{}"}]
@@ -202,6 +204,7 @@ def test_a_worker_may_do_its_work_and_nothing_else(emulator: EmulatorProcess) ->
         lambda: objects.put_object(Bucket=photos, Key="uploads/2", Body=b""),
         lambda: objects.delete_object(Bucket=photos, Key="uploads/1"),
         lambda: objects.put_object(Bucket=results, Key="dead-letters/1.json", Body=b""),
+        lambda: objects.delete_object(Bucket=results, Key="results/1.json"),
         lambda: queues.send_message(QueueUrl=requests, MessageBody="{}"),
         lambda: queues.send_message_batch(QueueUrl=requests, Entries=batch),
         lambda: queues.receive_message(QueueUrl=responses),

@@ -10,7 +10,7 @@ from faces.cache.cache import Question
 from faces.contracts.collections import CollectionSettings, Retention
 from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.jobs import JobRequest
-from faces.contracts.names import result_key, upload_key
+from faces.contracts.names import ATTEMPT_PREFIX, attempt_key, result_key, upload_key
 from faces.gallery.database import KeptConnection
 from faces.gallery.gallery import Gallery
 from tests.fixtures.gallery import unmatched, vector
@@ -62,6 +62,19 @@ def test_photos_go_after_a_day_and_results_after_a_week(context: FakeContext) ->
     context.clock.move(6 * DAY)
     assert sweep(context).run().results == 1
     assert results(context) == [result_key(young)]
+
+
+def test_records_of_attempts_go_with_the_photo(context: FakeContext) -> None:
+    out = context.settings.names.out_bucket
+    old = context.upload(b"photo")
+    context.clock.move(HOUR)
+    young = context.upload(b"photo")
+    kept = [attempt_key(young, "m-2")]
+    for key in (attempt_key(old, "m-2"), attempt_key(old, "m-3"), *kept):
+        context.objects.add(out, key, b"", {})
+    context.clock.move(DAY - HOUR)
+    assert sweep(context).run().photos == 1
+    assert [key for key in results(context) if key.startswith(ATTEMPT_PREFIX)] == kept
 
 
 def test_each_collection_has_its_own_times(context: FakeContext) -> None:

@@ -1,13 +1,15 @@
 """How workers end: on a photo that kills them, on EC2's notices, and what they leave."""
 
+import json
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from faces.contracts.errors import ErrorCode
 from faces.contracts.jobs import ContentType, JobKind, JobRequest
-from faces.contracts.names import TAG_DRAIN
+from faces.contracts.names import TAG_DRAIN, dead_letter_key
 from gpu_worker.imds import DRAIN_TAG_REASON, REBALANCE, SPOT_ACTION
 from tests.fixtures.fake_workers import StartFakeWorker
 from tests.fixtures.metadata_service import FakeMetadata
@@ -46,9 +48,36 @@ def test_a_photo_that_kills_the_process_costs_nobody_else(
     assert sorted(worker_stack.finished()) == sorted(good)
     assert all(worker_stack.result(job).state == "succeeded" for job in good)
     assert worker_stack.waiting(worker_stack.names.req_queue) == (0, 0)
-    url = worker_stack.urls[worker_stack.names.req_dlq]
-    [dead] = worker_stack.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
-    assert poison in dead["Body"]
+    # The first delivery, with others, is not on record; those after it, alone, are.
+    assert worker_stack.attempts(poison) == MAX_RECEIVES - 1
+    assert worker_stack.work_off_dead_letters() == 1
+    given_up = worker_stack.result(poison)
+    assert given_up.error is not None
+    assert given_up.error.code is ErrorCode.WORKER_GAVE_UP
+    assert worker_stack.waiting(worker_stack.names.req_queue) == (0, 0)
+    kept = worker_stack.s3.get_object(
+        Bucket=worker_stack.names.out_bucket, Key=dead_letter_key(poison)
+    )
+    assert poison in json.loads(kept["Body"].read())["body"]
+    assert worker_stack.attempts(poison) == 0, "a redrive begins anew"
+
+
+def test_a_photo_that_only_waited_in_dying_hands_is_not_given_up(
+    worker_stack: WorkerStack, start_fake_worker: StartFakeWorker
+) -> None:
+    """Its last receive that SQS allows is used up, and nobody ever began it."""
+    job = detect(worker_stack, GOOD)
+    url = worker_stack.urls[worker_stack.names.req_queue]
+    for _ in range(MAX_RECEIVES):
+        assert worker_stack.sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)["Messages"]
+    assert "Messages" not in worker_stack.sqs.receive_message(QueueUrl=url)
+    assert worker_stack.work_off_dead_letters() == 1
+    assert worker_stack.finished() == []
+    assert start_fake_worker(WORKER_IDLE_SECONDS="2").wait(SECONDS) == 0
+    assert worker_stack.result(job).state == "succeeded"
+    assert worker_stack.attempts(job) == 0
+    assert worker_stack.waiting(worker_stack.names.req_queue) == (0, 0)
+    assert worker_stack.waiting(worker_stack.names.req_dlq) == (0, 0)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from chalice_app.intake import job_message
 from faces.contracts.errors import ErrorCode
 from faces.contracts.jobs import JobRequest
 from faces.contracts.keys import Scope
-from faces.contracts.names import dead_letter_key, result_key, upload_key
+from faces.contracts.names import attempt_key, dead_letter_key, result_key, upload_key
 from tests.unit.chalice_app.fakes import KEY, STACK, FakeContext, FakeKeys, photo, received
 from tests.unit.chalice_app.gateway import call
 
@@ -87,6 +87,16 @@ def test_a_redriven_job_is_open_again_and_can_be_answered(context: FakeContext) 
     assert call("GET", f"/v1/jobs/{job_id}").json["state"] == "failed"
     assert context.objects.json(OUT, dead_letter_key(job_id))["redriven_at"] is None
     assert redrive(job_id)[0] == 202
+
+
+def test_a_redriven_job_begins_anew_and_alone(context: FakeContext) -> None:
+    job_id = give_up(context)
+    # What a worker recorded that did not know yet.
+    context.objects.add(OUT, attempt_key(job_id, "m-5"), b"", {})
+    assert redrive(job_id)[0] == 202
+    assert attempt_key(job_id, "m-5") not in context.objects.keys(OUT)
+    [message] = context.queues.on(REQ)
+    assert message["rounds"] == 1
 
 
 def test_a_redrive_that_fails_half_way_is_mended_by_asking_again(context: FakeContext) -> None:

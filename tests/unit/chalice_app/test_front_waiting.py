@@ -9,7 +9,7 @@ from chalice_app.waiting import wait_for_end
 from faces.cache.cache import NoCache, Question
 from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.jobs import JobRequest, JobState, JobView
-from faces.contracts.names import result_key, upload_key
+from faces.contracts.names import attempt_key, result_key, upload_key
 from tests.fixtures.cache import MemoryCache
 from tests.unit.chalice_app.fakes import FakeContext, photo
 from tests.unit.chalice_app.gateway import call
@@ -156,12 +156,14 @@ def test_a_deleted_job_leaves_nothing(context: FakeContext) -> None:
     context.results.fail(job_id, JobRequest(), FacesError(ErrorCode.NO_FACE))
     context.cache.ask(job_id, Question("question", "1:1"))
     context.cache.keep_answer(Question("question", "1:1"), "workers", b"{}")
+    context.objects.add(names.out_bucket, attempt_key(job_id, "m-2"), b"", {})
 
     answer = call("DELETE", f"/v1/jobs/{job_id}")
 
     assert answer.status == 200
     assert answer.json == {"job_id": job_id, "unmatched_faces": 2}
     assert context.objects.head(names.in_bucket, upload_key(job_id)) is None
+    assert context.objects.head(names.out_bucket, attempt_key(job_id, "m-2")) is None
     assert not context.cache.answers
     assert context.gallery.forgotten == [("default", job_id, "root")]
     for store in (

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faces.contracts.names import StackNames, check_stack_name, result_key, upload_key
+from faces.contracts.names import (
+    StackNames,
+    attempt_key,
+    attempts_prefix,
+    check_stack_name,
+    result_key,
+    upload_key,
+)
 
 stacks = st.from_regex(r"[a-z][a-z0-9-]{1,30}[a-z0-9]", fullmatch=True)
 
@@ -40,3 +47,4 @@ def test_unusable_stack_names_are_refused(name: str) -> None:
 def test_keys_of_a_job() -> None:
     assert upload_key("j") == "uploads/j"
     assert result_key("j") == "results/j.json"
+    assert attempt_key("j", "m-2") == attempts_prefix("j") + "m-2" == "attempts/j/m-2"

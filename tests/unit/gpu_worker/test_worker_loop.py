@@ -20,14 +20,15 @@ from gpu_worker.protocol import Stage, Task, retry_delay
 from gpu_worker.receiver import Receiver
 from gpu_worker.shutdown import Shutdown
 from gpu_worker.worker import Ending, Pace, Worker
-from tests.fixtures.worker_fakes import FakeQueue
+from tests.fixtures.worker_fakes import FakeAttempts, FakeQueue
 
 SECONDS = 20.0
 
 
-def body(job_id: str | None = None) -> str:
+def body(job_id: str | None = None, rounds: int = 0) -> str:
     job_id = job_id or new_id()
-    return JobMessage(job_id=job_id, key=upload_key(job_id), size=1).model_dump_json()
+    job = JobMessage(job_id=job_id, key=upload_key(job_id), size=1, rounds=rounds)
+    return job.model_dump_json()
 
 
 def nothing(_: Sequence[Task]) -> None:
@@ -66,13 +67,21 @@ class Bench:
             name: Breaker(name, first_pause=0.1) for name in ("work", "sqs", "database")
         }
     )
+    attempts: FakeAttempts = field(default_factory=FakeAttempts)
     ended: list[Task] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
     def worker(self) -> Worker:
         breakers = list(self.breakers.values())
         heartbeat = Heartbeat(self.queue, 60, 900, on_stuck=lambda: None)
-        self.hands = Hands(self.queue, heartbeat, self.in_hand, breakers, on_end=self.ended.append)
+        self.hands = Hands(
+            self.queue,
+            heartbeat,
+            self.in_hand,
+            breakers,
+            self.attempts,
+            on_end=self.ended.append,
+        )
         metrics = Metrics("faces-test", "i-0", breakers, self.lines.append)
         stages = [
             Stage(
@@ -175,6 +184,68 @@ def test_a_photo_that_comes_again_is_alone(bench: Bench) -> None:
     # The second came with others: they were through before it began.
     [(_, before)] = [each for each in together if each[0] == [second]]
     assert before >= 7
+
+
+def test_work_on_suspects_is_on_record(bench: Bench) -> None:
+    """Until it ends in order: not for a fault of the photo's, and never for others."""
+    fresh = [bench.queue.put(body()) for _ in range(3)]
+    good, bad = (bench.queue.put(body(), receive_count=2) for _ in range(2))
+    put_back = bench.queue.put(body(rounds=1))
+
+    def act(tasks: Sequence[Task]) -> None:
+        begun = bench.attempts.begun_ones
+        for task in tasks:
+            receipt = task.message.receipt
+            assert (receipt in begun) is (receipt not in fresh)
+            assert receipt not in bench.attempts.ended_ones
+            if receipt == bad:
+                raise MemoryError
+
+    bench.act = act
+    bench.run()
+    assert sorted(bench.attempts.begun_ones) == sorted([good, bad, put_back])
+    assert sorted(bench.attempts.ended_ones) == sorted([good, put_back])
+    assert [receipt for receipt, _ in bench.queue.released] == [bad]
+
+
+def test_a_suspect_that_only_waited_is_not_on_record(bench: Bench) -> None:
+    """The worker is asked to end while the first of two suspects is in work."""
+    bench.worker()
+    for _ in range(2):
+        bench.queue.put(body(), receive_count=2)
+    messages = bench.queue.receive(2, 0)
+    bench.hands.keep(messages)
+    first, second = (Task(message, message.job()) for message in messages)
+    submitted: list[Task] = []
+    threads = [
+        threading.Thread(target=bench.hands.begin, args=(task, submitted.append))
+        for task in (first, second)
+    ]
+    threads[0].start()
+    wait_until(lambda: submitted)
+    threads[1].start()
+    bench.hands.close()
+    for thread in threads:
+        thread.join(SECONDS)
+    first.hand_back(0)
+    bench.hands.ended(first)
+    bench.hands.give_back_all()
+    assert submitted == [first]
+    assert bench.attempts.begun_ones == bench.attempts.ended_ones == ["r0"]
+    assert sorted(bench.queue.released) == [("r0", 0), ("r1", 0)]
+
+
+def test_trust_in_new_messages_grows_by_and_by(bench: Bench) -> None:
+    bench.receivers, bench.in_hand, bench.batch = 1, 8, 1
+    for _ in range(40):
+        bench.queue.put(body())
+    most: list[int] = []
+    bench.act = lambda _: most.append(bench.hands.count)
+    bench.run()
+    assert len(bench.queue.received[0]) == 1
+    assert len(bench.queue.received[1]) <= 2
+    assert len(bench.queue.received[2]) <= 4
+    assert max(most) <= 8
 
 
 def test_after_a_suspect_messages_come_one_at_a_time(bench: Bench) -> None:
