@@ -26,25 +26,32 @@ MOST_ROUNDS = 3
 """So often a message is put back; whoever waits in vain must hear of it at some time."""
 
 
-def deserves_another_round(attempts: int, rounds: int) -> bool:
+def deserves_another_round(attempts: int, rounds: int, enough: int = ENOUGH_ATTEMPTS) -> bool:
     """Return whether a photo is to be tried again rather than given up.
 
     Parameters
     ----------
     attempts : how often a worker began it, as a suspect, and did not come to an end.
     rounds : how often it was put back before.
+    enough : with so many attempts a photo is at fault.
     """
-    return attempts < ENOUGH_ATTEMPTS and rounds < MOST_ROUNDS
+    return attempts < enough and rounds < MOST_ROUNDS
 
 
 @dataclass(frozen=True)
 class Rounds:
-    """Puts those back that only waited in the hands of dying workers."""
+    """Puts those back that only waited in the hands of dying workers.
+
+    Attributes
+    ----------
+    enough : with so many attempts a photo is at fault.
+    """
 
     objects: Objects
     queues: Queues
     results: Results
     names: StackNames
+    enough: int = ENOUGH_ATTEMPTS
 
     @property
     def attempts(self) -> Attempts:
@@ -64,7 +71,7 @@ class Rounds:
         """
         job = JobMessage.model_validate_json(body)
         attempts = self.attempts.count(job_id)
-        if not deserves_another_round(attempts, job.rounds):
+        if not deserves_another_round(attempts, job.rounds, self.enough):
             return False
         # A worker can do nothing for the others.
         if job.key != upload_key(job_id) or self.results.exists(job_id):

@@ -36,7 +36,7 @@ from chalice_app.intake import Intake
 from chalice_app.redrive import Redrive
 from chalice_app.repeats import Repeats
 from chalice_app.results import Results
-from chalice_app.rounds import Rounds
+from chalice_app.rounds import ENOUGH_ATTEMPTS, Rounds
 from chalice_app.s3_events import created_objects, upload_job_id
 from faces.cache.cache import NoCache
 from faces.contracts.ids import new_job_id
@@ -551,7 +551,9 @@ class Rig:
                 rounds=rounds,
             )
 
-        rounds = Rounds(S3Objects(s3), counting, results, self.names)
+        # Of fewer receives the first is not on record either.
+        enough = ENOUGH_ATTEMPTS if self._receives is None else self._receives - 1
+        rounds = Rounds(S3Objects(s3), counting, results, self.names, enough)
         requests = letters(self.names.req_dlq, REASON_WORKER, job_of_request, rounds)
         uploads = letters(self.names.uploads_dlq, REASON_INTAKE, jobs_of_notification)
         chosen = random.Random(self.random.random())

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from faces.gallery.database import connect
 from tests.chaos.accounting import GAVE_UP, SUCCEEDED, Account, account
@@ -22,6 +22,8 @@ from tests.chaos.photos import Harm
 from tests.chaos.rig import VISIBILITY_SECONDS, Place, Rig, eventually
 
 PHOTOS, KILLS = 2_000, 100
+SHORT = 0.1
+"""A smaller scale is a short form."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class Scenario:
     ----------
     play : does it; returns what else was noticed that is wrong.
     options : of the rig.
+    short : other options of it in the short form.
     settle_seconds : within which everything must have ended after the fault.
     alone : it harms what all rigs share, so no other may run meanwhile.
     """
@@ -41,13 +44,19 @@ class Scenario:
     options: dict[str, object]
     settle_seconds: float = 90.0
     alone: bool = False
+    short: dict[str, object] = field(default_factory=dict)
 
 
 SCENARIOS: list[Scenario] = []
 
 
 def scenario(
-    name: str, settle_seconds: float = 90.0, *, alone: bool = False, **options: object
+    name: str,
+    settle_seconds: float = 90.0,
+    *,
+    alone: bool = False,
+    short: dict[str, object] | None = None,
+    **options: object,
 ) -> Callable[[Callable[[Rig, float], list[str] | None]], Callable[[Rig, float], list[str] | None]]:
     """Add a scenario to `SCENARIOS`."""
 
@@ -56,7 +65,12 @@ def scenario(
     ) -> Callable[[Rig, float], list[str] | None]:
         SCENARIOS.append(
             Scenario(
-                name, lambda rig, scale: play(rig, scale) or [], options, settle_seconds, alone
+                name,
+                lambda rig, scale: play(rig, scale) or [],
+                options,
+                settle_seconds,
+                alone,
+                short or {},
             )
         )
         return play
@@ -224,6 +238,8 @@ def freeze_worker(rig: Rig, scale: float) -> list[str]:
 @scenario(
     "photos that crash, hang or exhaust the worker",
     120,
+    # After its fifth and last try a photo that exhausts the worker has waited five minutes.
+    short={"receives": 3},
     workers=2,
     environ={"WORKER_STUCK_SECONDS": "4", "CHAOS_MEMORY_MIB": "3000"},
 )
@@ -237,7 +253,7 @@ def poison(rig: Rig, scale: float) -> list[str]:
     }
     good += rig.send(some(scale, 100, 10))
     poisonous = {job for jobs in bad.values() for job in jobs}
-    if not eventually(lambda: rig.begun() and poisonous <= set(rig.ledger.results), 240):
+    if not eventually(lambda: rig.begun() and poisonous <= set(rig.ledger.results), 600):
         noticed.append("poison did not end")
     # Each had its turns, and no other waited longer than for those.
     eventually(lambda: rig.begun() and set(good) <= set(rig.ledger.results), 5 * VISIBILITY_SECONDS)
@@ -317,7 +333,8 @@ def played(place: Place, each: Scenario, scale: float, seed: int) -> Outcome:
     """Play one scenario on a stack of its own and count."""
     began = time.monotonic()
     name = f"chaos-{seed % 10_000}-{SCENARIOS.index(each)}"
-    with Rig(place, name, seed=seed, **each.options) as rig:  # type: ignore[arg-type]
+    options = each.options | (each.short if scale < SHORT else {})
+    with Rig(place, name, seed=seed, **options) as rig:  # type: ignore[arg-type]
         noticed = each.play(rig, scale)
         recovery = rig.settle(each.settle_seconds)
         ledger = rig.close_books()
