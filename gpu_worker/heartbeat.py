@@ -14,6 +14,9 @@ log = logging.getLogger(__name__)
 STUCK_SECONDS = 300.0
 """A worker in which nothing moves for so long hangs; the slowest photo takes a tenth of it."""
 
+_LEAVING_SECONDS = 1.0
+"""For an extension that is under way at the end; it may hang for minutes."""
+
 
 class Heartbeat:
     """Extends the visibility timeout of the messages in hand.
@@ -58,7 +61,7 @@ class Heartbeat:
             yield
         finally:
             self._stop.set()
-            thread.join()
+            thread.join(_LEAVING_SECONDS)
 
     def hold(self, messages: Sequence[Received]) -> None:
         """Extend these messages from now on."""

@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.5
 _LEAVING_SECONDS = 2.0
 """Of the time to end, what is kept for handing back."""
+_OVERDUE_SECONDS = 1.0
+"""Beyond that time, for calls that a dependency keeps hanging."""
 
 
 class Ending(StrEnum):
@@ -117,7 +119,7 @@ class Worker:
                         target=receiver.run, args=(self._stop,), name="receive", daemon=True
                     ).start()
                 ending = self._until_ended()
-            self._end()
+            self._end_in_time()
         if ending is Ending.ASKED and self._rescued():
             return Ending.RESCUED
         return ending
@@ -151,6 +153,14 @@ class Worker:
                 return Ending.IDLE
             self._hands.resume()
         return Ending.ASKED
+
+    def _end_in_time(self) -> None:
+        """End, though a dependency that hangs may hold up every call for minutes."""
+        leaving = threading.Thread(target=self._end, name="end", daemon=True)
+        leaving.start()
+        leaving.join(self._pace.drain_seconds + _OVERDUE_SECONDS)
+        if leaving.is_alive():
+            log.warning("left in a hurry: what is in hand reappears after its timeout only")
 
     def _end(self) -> None:
         """Finish what was begun, hand back the rest, within the time for it."""

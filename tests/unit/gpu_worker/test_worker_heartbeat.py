@@ -1,6 +1,9 @@
 """Messages in hand stay hidden; a worker that hangs is noticed."""
 
 import threading
+import time
+
+import pytest
 
 from gpu_worker.heartbeat import Heartbeat
 from gpu_worker.queue import Received
@@ -111,3 +114,21 @@ def test_beats_in_a_thread_and_ends_with_the_block() -> None:
         heartbeat.hold([message("a")])
         assert beaten.wait(10)
     assert threading.active_count() == before
+
+
+def test_an_extension_that_hangs_does_not_keep_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue, hanging, answered = FakeQueue(), threading.Event(), threading.Event()
+
+    def hang(_: object) -> list[Received]:
+        hanging.set()
+        answered.wait(20)
+        return []
+
+    monkeypatch.setattr(queue, "extend", hang)
+    heartbeat = Heartbeat(queue, 0, 900, on_stuck=lambda: None)
+    heartbeat.hold([message("a")])
+    with heartbeat.running():
+        assert hanging.wait(5)
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
+    answered.set()

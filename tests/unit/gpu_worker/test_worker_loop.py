@@ -17,6 +17,7 @@ from gpu_worker.hands import Hands
 from gpu_worker.heartbeat import Heartbeat
 from gpu_worker.metrics import Metrics
 from gpu_worker.protocol import Stage, Task, retry_delay
+from gpu_worker.queue import Received
 from gpu_worker.receiver import Receiver
 from gpu_worker.shutdown import Shutdown
 from gpu_worker.worker import Ending, Pace, Worker
@@ -366,6 +367,37 @@ def test_a_photo_that_takes_too_long_is_handed_back_in_time(bench: Bench) -> Non
     assert time.monotonic() - started < 5
     assert bench.queue.released == [(receipt, 0)]
     assert bench.queue.deleted == []
+    gate.set()
+
+
+def test_a_queue_that_hangs_does_not_keep_the_worker(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call takes minutes until it fails where packets are dropped."""
+    gate, begun = threading.Event(), threading.Event()
+    for _ in range(3):
+        bench.queue.put(body())
+
+    def act(_: Sequence[Task]) -> None:
+        begun.set()
+        gate.wait(SECONDS)
+
+    def hang(*_: object) -> list[Received]:
+        gate.wait(SECONDS)
+        return []
+
+    def ask() -> None:
+        assert begun.wait(SECONDS)
+        monkeypatch.setattr(bench.queue, "release", hang)
+        monkeypatch.setattr(bench.queue, "extend", hang)
+        wait_until(lambda: bench.hands.count == 3)
+        bench.shutdown.request("SIGTERM")
+
+    bench.act, bench.batch, bench.drain_seconds, bench.idle_seconds = act, 1, 1.5, 60
+    threading.Thread(target=ask).start()
+    started = time.monotonic()
+    assert bench.run() is Ending.ASKED
+    assert time.monotonic() - started < 6
     gate.set()
 
 
