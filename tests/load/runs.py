@@ -78,7 +78,7 @@ def stages(run: Chosen) -> list[str]:
     )
     done: list[Stage] = []
     found: list[str] = []
-    with LocalStack(chosen) as stack:
+    with LocalStack(chosen) as stack, Usage(stack, seconds=5) as usage:
         environ = stack.client_environment()
         with Client(stack.url, stack.api_key) as client:
             client.identify(sent)  # the worker is there
@@ -104,6 +104,7 @@ def stages(run: Chosen) -> list[str]:
             f"{each.failure_rate:.1%}",
         )
     run.console.print(made)
+    run.console.print(shares(usage))
     draw_stages(done, RESULTS / "stages.svg")
     (RESULTS / "stages.json").write_text(json.dumps([asdict(each) for each in done], indent=1))
     return [*found, *violations(done, LIMITS)]
@@ -120,7 +121,7 @@ def overload(run: Chosen) -> list[str]:
         FRONT_DOOR_CONCURRENCY="4",
         FRONT_DOOR_QUEUE="16",
     )
-    with CheapStack(chosen) as stack:
+    with CheapStack(chosen) as stack, Usage(stack, seconds=5) as usage:
         environ = {**stack.client_environment(), "LOAD_PATIENCE": "600"}
         run_stage(8, 10, environ, sent, run.folder, stop_seconds=10)
         done = [
@@ -143,6 +144,7 @@ def overload(run: Chosen) -> list[str]:
             if p95 > LET_IN_MS:
                 found.append(f"{each.users} users: {what} after {p95:.0f} ms")
     run.console.print(made)
+    run.console.print(shares(usage))
     if not done[-1].shed:
         found.append("nobody was turned away")
     return found

@@ -10,7 +10,8 @@ import psutil
 
 from local_stack.stack import STAGE, LocalStack
 
-_HERE = "users (this process)"
+USERS = "users"
+OTHERS = "other programs"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Usage:
     """Looks at every part of a stack every `seconds` between `with` and its end.
 
     All workers count as one part; the Lambdas of one function, too, apart from the
-    emulator that runs them.
+    emulator that runs them; and this process with its children, which are the users.
 
     Attributes
     ----------
@@ -63,7 +64,7 @@ class Usage:
     def sample(self) -> None:
         """Look once."""
         held: dict[str, float] = {}
-        for name, process in self._processes():
+        for process, name in self._processes().items():
             try:
                 with process.oneshot():
                     spent = sum(process.cpu_times()[:2])
@@ -76,10 +77,14 @@ class Usage:
         used: dict[str, float] = {}
         for name, spent in self._seen.values():
             used[name] = used.get(name, 0.0) + spent
+        # All that was done by anybody, which says how quiet the machine was.
+        busy = psutil.cpu_times()
+        used[OTHERS] = sum(busy) - busy.idle - busy.iowait - sum(used.values())
         self.samples.append(Sample(time.monotonic(), held, used))
 
-    def _processes(self) -> list[tuple[str, psutil.Process]]:
-        found = [(_HERE, psutil.Process())]
+    def _processes(self) -> dict[psutil.Process, str]:
+        here = psutil.Process()
+        found = dict.fromkeys([here, *here.children(recursive=True)], USERS)
         for part in self.stack.parts():
             if part.pid is None:
                 continue
@@ -89,7 +94,7 @@ class Usage:
                 family = [process, *process.children(recursive=True)]
             except psutil.Error:
                 continue
-            found += [(_function(each) or name, each) for each in family]
+            found.update({each: _function(each) or name for each in family})
         return found
 
     def cores(self) -> dict[str, float]:
