@@ -13,6 +13,7 @@ import pytest
 
 from chalice_app import events, notify
 from chalice_app.batch import BatchFailed
+from chalice_app.rounds import MOST_ROUNDS
 from faces.contracts.dead_letters import DeadLetter
 from faces.contracts.errors import ErrorCode
 from faces.contracts.jobs import JobDone, JobKind, JobState
@@ -143,6 +144,12 @@ def test_notify_has_the_callback_sent_that_was_asked_for(context: FakeContext) -
 def test_dead_letters_of_both_queues(context: FakeContext) -> None:
     request, upload = context.upload(photo()), context.upload(photo())
     body = json.dumps({"version": 1, "job_id": request, "key": upload_key(request), "size": 1})
+    # It only waited, so it is put back; in the end it is given up all the same.
+    for rounds in range(1, MOST_ROUNDS + 1):
+        invoke(events.dead_requests, sqs_record(body))
+        assert context.objects.keys(NAMES.out_bucket) == []
+        assert context.queues.on(NAMES.req_queue)[-1]["rounds"] == rounds
+        body = context.queues.sent[-1][1]
     invoke(events.dead_requests, sqs_record(body))
     invoke(events.dead_uploads, sqs_record(told(upload_key(upload))))
     letters = {
