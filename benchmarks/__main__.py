@@ -2,6 +2,7 @@
 
     python -m benchmarks                # all
     python -m benchmarks end-to-end     # some
+    python -m benchmarks memory --soak 10000
 
 Another benchmark is another module with `NAME`, `SUMMARY` and `run(console) -> Outcome`,
 listed in `BENCHMARKS`.
@@ -9,6 +10,7 @@ listed in `BENCHMARKS`.
 
 import argparse
 import importlib
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,12 +20,15 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.ending import end_in_order
+from benchmarks.memory import PHOTOS
 from benchmarks.plot import plot
 from benchmarks.result import Figure, Machine, Outcome, Report
 from faces.contracts.version import CODE_VERSION
 
 BENCHMARKS = (
     "benchmarks.worker",
+    "benchmarks.memory",
     "benchmarks.search",
     "benchmarks.people",
     "benchmarks.end_to_end",
@@ -77,7 +82,13 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     known = "; ".join(f"{name}: {each.SUMMARY}" for name, each in benchmarks.items())
     parser.add_argument("names", nargs="*", metavar="benchmark", help=known)
-    chosen = parser.parse_args(arguments).names or list(benchmarks)
+    parser.add_argument(
+        "--soak", type=int, metavar="PHOTOS", help="how many photos `memory` sends (500)"
+    )
+    asked = parser.parse_args(arguments)
+    if asked.soak:
+        os.environ[PHOTOS] = str(asked.soak)
+    chosen = asked.names or list(benchmarks)
     for name in chosen:
         if name not in benchmarks:
             parser.error(f"unknown benchmark {name!r}; there are {', '.join(benchmarks)}")
@@ -105,4 +116,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    end_in_order()
     sys.exit(main(sys.argv[1:]))

@@ -25,6 +25,7 @@ import torch
 from PIL import Image, ImageOps
 from rich.console import Console
 
+from benchmarks.ending import end_in_order
 from benchmarks.gpu_effort import QUICK, Effort
 from benchmarks.gpu_parts import decoding, detection, embedding, search
 from benchmarks.gpu_whole import usual_loop, whole, whole_figures
@@ -132,4 +133,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    end_in_order()
     sys.exit(main(sys.argv[1:]))

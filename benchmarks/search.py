@@ -27,6 +27,7 @@ import numpy as np
 import psycopg
 from rich.console import Console
 
+from benchmarks.ending import end_in_order
 from benchmarks.result import Figure, Outcome
 from faces.contracts.ids import new_id
 from faces.gallery.approximate import (
@@ -270,4 +271,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    end_in_order()
     sys.exit(main(sys.argv[1:]))

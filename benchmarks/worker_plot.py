@@ -16,17 +16,21 @@ class Measured(Protocol):
     """Images per second, turn by turn."""
 
     worker: list[float]
+    default: list[float]
     baseline: list[float]
 
 
+_SERIES = {"baseline": "baseline", "default": "worker, profile default", "worker": "worker, plain"}
+
+
 def plot_rates(rates: Mapping[str, Measured], where: str, to: Path) -> None:
-    """Write bars of both medians for each size, on a logarithmic scale, as PNG."""
+    """Write bars of the medians for each size, on a logarithmic scale, as PNG."""
     figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
-    for offset, series in ((-0.2, "baseline"), (0.2, "worker")):
+    for place, (series, label) in enumerate(_SERIES.items()):
         heights = [statistics.median(getattr(each, series)) for each in rates.values()]
-        places = [number + offset for number in range(len(rates))]
-        bars = axes.bar(places, heights, width=0.38, label=series)
-        axes.bar_label(bars, fmt="%.3g")
+        places = [number + 0.28 * (place - 1) for number in range(len(rates))]
+        bars = axes.bar(places, heights, width=0.27, label=label)
+        axes.bar_label(bars, fmt="%.3g", fontsize=7)
     axes.set_xticks(range(len(rates)), list(rates))
     axes.set(title=f"From JPEG bytes to a match, {where}", ylabel="images per second")
     axes.set_yscale("log")
