@@ -1,5 +1,6 @@
 """MTCNN's networks in float64, in numpy: slow, and right in every digit of a float32."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ from numpy.typing import NDArray
 from gpu_worker.backends.base import FloatArray
 
 FILE_NAME = "mtcnn.npz"
+
+_AT_ONCE = 16
 
 _Array = NDArray[np.float64]
 
@@ -45,14 +48,20 @@ class PreciseNets:
 
     def rnet(self, pixels: FloatArray) -> FloatArray:
         """Return R-Net's offsets, (n, 4), for (n, 24, 24, 3)."""
+        return _in_parts(self._rnet, pixels)
+
+    def onet(self, pixels: FloatArray) -> FloatArray:
+        """Return O-Net's offsets, (n, 4), for (n, 48, 48, 3)."""
+        return _in_parts(self._onet, pixels)
+
+    def _rnet(self, pixels: FloatArray) -> FloatArray:
         y = _pool(self._layer("rnet", 1, pixels.astype(np.float64)), 3)
         y = _pool(self._layer("rnet", 2, y), 3)
         y = self._dense("rnet.dense4", _flat(self._layer("rnet", 3, y)))
         y = _prelu(y, self._weights["rnet.prelu4.weight"])
         return self._dense("rnet.dense5_2", y).astype(np.float32)
 
-    def onet(self, pixels: FloatArray) -> FloatArray:
-        """Return O-Net's offsets, (n, 4), for (n, 48, 48, 3)."""
+    def _onet(self, pixels: FloatArray) -> FloatArray:
         y = _pool(self._layer("onet", 1, pixels.astype(np.float64)), 3)
         y = _pool(self._layer("onet", 2, y), 3)
         y = _pool(self._layer("onet", 3, y), 2)
@@ -73,6 +82,12 @@ class PreciseNets:
     def _dense(self, name: str, y: _Array) -> _Array:
         out: _Array = y @ self._weights[f"{name}.weight"].T + self._weights[f"{name}.bias"]
         return out
+
+
+def _in_parts(net: Callable[[FloatArray], FloatArray], pixels: FloatArray) -> FloatArray:
+    """Ask a network of a few at a time: a crowd has thousands, at a megabyte or two each."""
+    starts = range(0, max(1, len(pixels)), _AT_ONCE)
+    return np.concatenate([net(pixels[start : start + _AT_ONCE]) for start in starts])
 
 
 def _prelu(y: _Array, slope: _Array) -> _Array:

@@ -1,5 +1,7 @@
 """Edges that hang on rounding are found, and their exact place is."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -37,9 +39,19 @@ def exactly(name: str, pixels: FloatArray) -> FloatArray:
 def test_networks_in_float64(precise: PreciseNets) -> None:
     """A float64 sum in another order may round to the next float32, no further."""
     for side, name in ((24, "rnet"), (48, "onet")):
-        pixels = noise(3, side, side, 3)
+        pixels = noise(19, side, side, 3)
         found = getattr(precise, name)(pixels)
         np.testing.assert_array_max_ulp(found, exactly(name, pixels), maxulp=1)
+
+
+def test_many_candidates_take_no_more_memory_than_few(precise: PreciseNets) -> None:
+    pixels = noise(150, 48, 48, 3)
+    tracemalloc.start()
+    try:
+        assert precise.onet(pixels).shape == (150, 4)
+        assert tracemalloc.get_traced_memory()[1] < 80_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(12, 12), (11, 12), (12, 11), (11, 11)])
