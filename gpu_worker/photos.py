@@ -1,5 +1,6 @@
 """From an uploaded object to upright RGB pixels, or to an error that a person understands."""
 
+import contextlib
 import io
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from faces.contracts.image_head import ImageHead, check_pixels, read_head
 from faces.contracts.jobs import ContentType
 from faces.contracts.results import PhotoInfo
 from gpu_worker.backends.base import RgbImage
-from gpu_worker.structure import check_structure
+from gpu_worker.structure import check_structure, orientation, without_notes
 
 # Pillow warns and fails at limits of its own; `decode` checks the setting's before any
 # pixel is allocated, so that one number counts.
@@ -19,7 +20,6 @@ Image.MAX_IMAGE_PIXELS = None
 
 # EXIF 2.32, section 4.6.4: what has to be done to an upright photo to have the stored one;
 # sideways means that rows and columns change places, after the rest.
-_ORIENTATION_TAG = 0x0112
 _UPSIDE_DOWN, _MIRRORED, _SIDEWAYS = (3, 4, 7, 8), (2, 3, 6, 7), (5, 6, 7, 8)
 _BAND_PX = 1 << 18
 """Copied at once: Pillow's own way to numpy holds a whole photo three times."""
@@ -78,19 +78,22 @@ def decode(data: bytes, announced: ContentType, max_pixels: int) -> Photo:
 
 def _read(data: bytes, announced: ContentType, max_pixels: int) -> Photo:
     check_structure(data, announced)
-    name = _FORMATS[announced]
+    name, exif, xmp = _FORMATS[announced], b"", b""
+    if announced is ContentType.JPEG:
+        data, exif, xmp = without_notes(data)
     with Image.open(io.BytesIO(data), formats=[name]) as image:
         check_pixels(image.size, max_pixels)
         image.load()
-        pixels = _upright_rgb(image)
+        if announced is not ContentType.JPEG:
+            exif, xmp = _notes(image)
+        pixels = _upright_rgb(image, orientation(exif, xmp))
     height, width = pixels.shape[:2]
     return Photo(pixels, PhotoInfo(width=width, height=height, format=name))
 
 
-def _upright_rgb(image: Image.Image) -> RgbImage:
+def _upright_rgb(image: Image.Image, orientation: int) -> RgbImage:
     """Return the pixels of a loaded image, converted and turned band by band."""
     width, height = image.size
-    orientation = _orientation(image)
     upright = (width, height, 3) if orientation in _SIDEWAYS else (height, width, 3)
     pixels = np.empty(upright, dtype=np.uint8)
     stored = _as_stored(pixels, orientation)
@@ -111,13 +114,17 @@ def _as_stored(upright: RgbImage, orientation: int) -> RgbImage:
     return upright.transpose(1, 0, 2) if orientation in _SIDEWAYS else upright
 
 
-def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 (upright) when there is none or it is unreadable."""
-    try:
-        value = image.getexif().get(_ORIENTATION_TAG, 1)
-    except Exception:  # noqa: BLE001 - damaged metadata does not make a photo unreadable
-        return 1
-    return value if isinstance(value, int) else 1
+def _notes(image: Image.Image) -> tuple[bytes, bytes]:
+    """Return the EXIF and XMP of a loaded PNG or WebP, which Pillow has not looked into."""
+    hexed = image.info.get("Raw profile type exif")
+    found = {}
+    for name in ("exif", "xmp"):
+        value = image.info.get(name)  # a text that a PNG calls so is none of them
+        found[name] = value if isinstance(value, bytes) else b""
+    if not found["exif"] and isinstance(hexed, str):
+        with contextlib.suppress(ValueError):  # ImageMagick: a name and a length come first
+            found["exif"] = bytes.fromhex("".join(hexed.split("\n")[3:]))
+    return found["exif"], found["xmp"]
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -61,6 +61,43 @@ def seeds() -> list[tuple[bytes, ContentType]]:
     ]
 
 
+def overlapping(values: int, kind: int = 1, size: int = 1) -> bytes:
+    """Return a TIFF directory whose values all lie on each other, as EXIF and MPF hold one."""
+    count = 12 * values // size
+    entries = b"".join(struct.pack("<HHLL", 1 + i, kind, count, 8) for i in range(values))
+    return b"II*\0" + struct.pack("<LH", 8, values) + entries + bytes(4)
+
+
+def noted() -> list[tuple[bytes, ContentType]]:
+    """Return small photos whose notes take gigabytes or hours to read."""
+    pixel = Image.new("RGB", (8, 8))
+
+    def saved(kind: str, exif: bytes) -> bytes:
+        file = io.BytesIO()
+        pixel.save(file, kind, exif=exif)
+        return file.getvalue()
+
+    def segments(marker: int, name: bytes, data: bytes) -> bytes:
+        parts = (data[start : start + 65_000] for start in range(0, len(data), 65_000))
+        return b"".join(
+            bytes((0xFF, marker)) + struct.pack(">H", 2 + len(name) + len(part)) + name + part
+            for part in parts
+        )
+
+    plain, exif = saved("JPEG", b""), overlapping(60_000)
+    # Fractions, of each of which Pillow makes an object.
+    ratios = overlapping(5_300, kind=5, size=8)
+    return [
+        (plain[:2] + segments(0xE1, b"Exif\0\0", exif) + plain[2:], JPEG),
+        # Behind an end that only some readers take for one.
+        (plain[:2] + b"\xff\xd9" + segments(0xE1, b"Exif\0\0", exif) + plain[2:], JPEG),
+        (plain[:2] + segments(0xE2, b"MPF\0", ratios) + plain[2:], JPEG),
+        (saved("PNG", exif), PNG),
+        (saved("WEBP", exif), WEBP),
+        (saved("PNG", b"Exif\0\0" * 1_500_000), PNG),
+    ]
+
+
 def bombs() -> list[tuple[bytes, ContentType]]:
     """Return small files that say, or are, enormous."""
 
@@ -85,6 +122,7 @@ def bombs() -> list[tuple[bytes, ContentType]]:
         (png(1000, 1000, packed), PNG),
         (small[:33] + bomb + small[33:], PNG),
         (small[:33] + bomb * 20 + small[33:], PNG),
+        *noted(),
     ]
 
 

@@ -1,5 +1,6 @@
 """A small file does not keep a decoder busy for an hour, or full of empty parts."""
 
+import io
 import struct
 import time
 import tracemalloc
@@ -7,11 +8,18 @@ import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from faces.contracts.errors import ErrorCode, PhotoError
 from faces.contracts.jobs import ContentType
 from gpu_worker.photos import decode
-from gpu_worker.structure import MOST_PARTS, MOST_SCANS, check_structure
+from gpu_worker.structure import (
+    MOST_PARTS,
+    MOST_SCANS,
+    check_structure,
+    orientation,
+    without_notes,
+)
 from tests.fixtures.photos import encoded, public_photo
 
 JPEG, PNG = ContentType.JPEG, ContentType.PNG
@@ -99,6 +107,64 @@ def test_many_parts_of_a_photo_are_read() -> None:
 )
 def test_photos_of_programs_are_far_below(options: dict[str, object]) -> None:
     check_structure(encoded(public_photo("astronaut"), "JPEG", **options), JPEG)
+
+
+def directory(order: str, kind: int, value: bytes) -> bytes:
+    """EXIF of a make and an orientation, in either byte order."""
+    head = {"<": b"II*\0", ">": b"MM\0*"}[order]
+    make = struct.pack(order + "HHL", 0x010F, 2, 4) + b"Cam\0"
+    turned = struct.pack(order + "HHL", 0x0112, kind, 1) + value.ljust(4, b"\0")
+    return b"Exif\0\0" + head + struct.pack(order + "LH", 8, 2) + make + turned + bytes(4)
+
+
+XMP = b'<x tiff:Orientation="6"/>'
+
+
+@pytest.mark.parametrize(
+    ("exif", "xmp", "expected"),
+    [
+        (directory("<", 3, b"\6\0"), b"", 6),
+        (directory(">", 3, b"\0\6"), b"", 6),
+        (directory(">", 4, b"\0\0\0\6"), b"", 6),
+        (directory("<", 1, b"\6"), b"", 6),
+        (b"Exif\0\0" + directory("<", 3, b"\6\0"), b"", 6),
+        (directory("<", 3, b"\3\0"), XMP, 3),
+        (b"", XMP, 6),
+        (b"", b"<tiff:Orientation>8</tiff:Orientation>", 8),
+        (directory("<", 2, b"\6\0"), b"", 1),
+        (directory("<", 3, b"\6\0")[:40], XMP, 6),
+        (b"MM", b"", 1),
+        (b"II*\0\xff\xff\xff\xff", b"", 1),
+        (b"Exif\0\0" * 1_000_000, b"", 1),
+    ],
+)
+def test_the_orientation_that_was_noted(exif: bytes, xmp: bytes, expected: int) -> None:
+    began = time.monotonic()
+    assert orientation(exif, xmp) == expected
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
+def test_without_notes_the_pixels_are_the_same(mode: str, options: dict[str, object]) -> None:
+    image = Image.fromarray(public_photo("astronaut")[:99, :77]).convert(mode)
+    file, noted = io.BytesIO(), io.BytesIO()
+    image.save(file, "JPEG", **options)
+    exif, profile = directory("<", 3, b"\6\0"), b"\xff\xda\xff\xd9" * 20_000
+    image.save(noted, "JPEG", exif=exif, icc_profile=profile, comment="a", xmp=XMP, **options)
+    slim, kept_exif, kept_xmp = without_notes(noted.getvalue())
+    assert without_notes(file.getvalue())[0] == slim
+    assert (kept_exif, kept_xmp.endswith(XMP)) == (exif, True)
+    with Image.open(noted) as before, Image.open(io.BytesIO(slim)) as after:
+        assert np.array_equal(np.asarray(before), np.asarray(after))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [SMALL[:30], SMALL[:-20], SMALL[:2] + b"\xff\xd9" + SMALL[2:], SMALL[:2] + b"\xff\xe1\0\1"],
+)
+def test_a_jpeg_that_ends_before_its_pixels_is_damaged(data: bytes) -> None:
+    assert refused(data, JPEG).code is ErrorCode.CORRUPT_IMAGE
 
 
 def test_what_lies_behind_the_end_does_not_count() -> None:
