@@ -1,5 +1,6 @@
 """What the worker needs of a face detector and of an embedding network."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,8 +18,11 @@ EMBEDDING_SIZE = 512
 MIN_FACE_PX = 20
 """Smallest face that is searched for in photos up to `FULL_SEARCH_PX`."""
 
-FULL_SEARCH_PX = 2048
-"""Longer side up to which even the smallest faces are searched for."""
+FULL_SEARCH_PX = 4096
+"""Longer side up to which even the smallest faces are searched for, as facenet-pytorch does."""
+
+PYRAMID_FACTOR = 0.709
+"""From one level of MTCNN's pyramid to the next smaller one."""
 
 FAST_SEARCH_PX = 640
 """The same in the `fast` mode."""
@@ -69,12 +73,14 @@ class Embedder(Protocol):
 def min_face_px(height: int, width: int) -> float:
     """Return the shortest face side that is searched for in a photo of this size.
 
-    The cost of the search grows with (side / smallest face) squared: a 12 Mpx photo takes
-    seconds and a 100 Mpx one gigabytes when faces of 20 px are looked for. Above
-    `FULL_SEARCH_PX` the smallest face grows with the photo, to 1 % of its longer side;
-    detection and crops still read the photo at its full size.
+    The cost of the search grows with (side / smallest face) squared: a 100 Mpx photo takes
+    gigabytes when faces of 20 px are looked for. Above `FULL_SEARCH_PX` facenet-pytorch's
+    finest levels are left out, as many as it takes, so that larger faces still have its boxes;
+    detection and crops read the photo at its full size.
     """
-    return MIN_FACE_PX * max(1.0, max(height, width) / FULL_SEARCH_PX)
+    beyond = max(1.0, max(height, width) / FULL_SEARCH_PX)
+    left_out = math.ceil(math.log(beyond) / -math.log(PYRAMID_FACTOR))
+    return float(MIN_FACE_PX / PYRAMID_FACTOR**left_out)
 
 
 def fast_min_face_px(height: int, width: int) -> float:

@@ -8,7 +8,7 @@ operations, the same order among equal scores.
 import numpy as np
 from numpy.typing import NDArray
 
-from gpu_worker.backends.base import FloatArray
+from gpu_worker.backends.base import PYRAMID_FACTOR, FloatArray
 
 IndexArray = NDArray[np.int64]
 
@@ -16,13 +16,13 @@ STRIDE = 2
 CELL_PX = 12
 """P-Net looks at 12 x 12 pixels, every second pixel."""
 
-PYRAMID_FACTOR = 0.709
 PNET_THRESHOLD = 0.6
 RNET_THRESHOLD = 0.7
 ONET_THRESHOLD = 0.7
 _LOGIT_MARGIN = np.float32(0.4)  # a little under log(0.6 / 0.4), the logits' distance at 0.6
 
-_NMS_CHUNK = 256
+_NMS_CHUNK, _NMS_REST = 256, 1 << 14
+"""Boxes that are compared at once: 16 MB for each of a few intermediate arrays."""
 
 
 def pyramid(height: int, width: int, smallest: float) -> list[tuple[float, int, int]]:
@@ -94,7 +94,9 @@ def nms(boxes: FloatArray, scores: FloatArray, threshold: float) -> IndexArray:
         chosen = chunk[~dropped]
         kept.append(chosen)
         if len(rest):
-            rest = rest[~(_iou(boxes[chosen], boxes[rest]) > threshold).any(axis=0)]
+            parts = np.split(rest, range(_NMS_REST, len(rest), _NMS_REST))
+            free = [~(_iou(boxes[chosen], boxes[part]) > threshold).any(axis=0) for part in parts]
+            rest = rest[np.concatenate(free)]
         order = rest
     return np.concatenate(kept) if kept else np.empty(0, dtype=np.int64)
 

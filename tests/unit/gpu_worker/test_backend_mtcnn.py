@@ -1,5 +1,8 @@
 """MTCNN's decisions in numpy against those of facenet-pytorch, on drawn boxes."""
 
+import tracemalloc
+from unittest import mock
+
 import numpy as np
 import torch
 from hypothesis import given, settings
@@ -35,6 +38,19 @@ def test_nms_is_torchvisions(seed: int, count: int, threshold: float) -> None:
     boxes, scores = draw_boxes(seed, count), draw_scores(seed, count, 50)
     kept = torch.ops.torchvision.nms(torch.tensor(boxes), torch.tensor(scores), threshold)
     assert mtcnn.nms(boxes, scores, threshold).tolist() == kept.tolist()
+    with mock.patch.object(mtcnn, "_NMS_REST", 100):
+        assert mtcnn.nms(boxes, scores, threshold).tolist() == kept.tolist()
+
+
+def test_nms_of_many_boxes_takes_little_memory() -> None:
+    boxes, scores = draw_boxes(1, 100_000), draw_scores(1, 100_000, 1000)
+    tracemalloc.start()
+    try:
+        kept = mtcnn.nms(boxes, scores, 0.5)
+        assert tracemalloc.get_traced_memory()[1] < 150_000_000
+    finally:
+        tracemalloc.stop()
+    assert len(np.unique(kept)) == len(kept) > 256
 
 
 @_FAST

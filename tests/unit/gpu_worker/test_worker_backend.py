@@ -14,6 +14,7 @@ from PIL import Image
 from faces.contracts.jobs import QualityFilter
 from gpu_worker.analysis import central_face, embed_faces, find_faces
 from gpu_worker.backends.base import FULL_SEARCH_PX, FloatArray, ModelUnusableError, min_face_px
+from gpu_worker.backends.mtcnn import pyramid
 from gpu_worker.backends.reference import FaceNetEmbedder, MtcnnDetector, set_threads
 from gpu_worker.backends.torchvision_shim import ensure_torchvision, nms
 from gpu_worker.weights import weights_path
@@ -77,7 +78,19 @@ def test_odd_sizes_have_no_face(detector: MtcnnDetector, shape: tuple[int, int])
 
 def test_the_smallest_face_grows_with_large_photos_only() -> None:
     assert min_face_px(64, 64) == min_face_px(FULL_SEARCH_PX, 100) == 20
-    assert min_face_px(100, 2 * FULL_SEARCH_PX) == 40
+    assert min_face_px(3024, 4032) == 20, "12 megapixels of a telephone"
+    assert 40 <= min_face_px(100, 2 * FULL_SEARCH_PX) < 40 * 1.42
+
+
+@pytest.mark.parametrize("side", [FULL_SEARCH_PX + 1, 10_000, 65_535])
+def test_a_larger_photo_is_searched_on_levels_of_facenet_pytorch(side: int) -> None:
+    """Its pyramid would begin with others else, and all boxes would be others."""
+    full, part = pyramid(side, side, 20), pyramid(side, side, min_face_px(side, side))
+    assert len(part) < len(full)
+    left_out = len(full) - len(part)
+    assert [level[1:] for level in part] == [level[1:] for level in full[left_out:]]
+    for (scale, _, _), (known, _, _) in zip(part, full[left_out:], strict=True):
+        assert scale == pytest.approx(known, rel=1e-12)
 
 
 def test_a_face_of_a_small_photo_is_found(detector: MtcnnDetector) -> None:
