@@ -168,6 +168,13 @@ def _load_reference(
 def _load_cuda(
     choice: Choice, weights: Path, cache: Path, threads: int, smallest: SmallestFace
 ) -> Backend:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise ModelUnusableError(
+            f"A CUDA device is there, but PyTorch {torch.__version__} cannot use it: install its "
+            "build for CUDA, or set WORKER_BACKEND=cpu."
+        )
     from gpu_worker.backends.device.load import load_parts
 
     detector, embedder, make_nearest, device = load_parts("cuda:0", weights, smallest)

@@ -5,10 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from gpu_worker.backends import converted
 from gpu_worker.backends.base import ModelUnusableError, fast_min_face_px
-from gpu_worker.backends.choice import BackendName, Wanted, choose, cuda_devices
+from gpu_worker.backends.choice import BackendName, Wanted, choose, cuda_devices, load
 from gpu_worker.backends.converted import cache_folder, ensure_converted
 
 
@@ -34,6 +35,16 @@ def test_the_fastest_is_chosen_unless_told(
 def test_what_is_missing_is_named(wanted: Wanted, word: str) -> None:
     with pytest.raises(ModelUnusableError, match=word):
         choose(wanted, gpus=0, openvino=False)
+
+
+def test_a_device_that_torch_cannot_use_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with the build of PyTorch for CPUs beside the driver of a GPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    choice = choose("auto", gpus=1, openvino=True)
+    with pytest.raises(ModelUnusableError, match="WORKER_BACKEND=cpu"):
+        load(choice, tmp_path / "none", tmp_path, threads=1, detection="exact")
 
 
 def test_counting_devices_never_fails() -> None:
