@@ -19,6 +19,7 @@ Resolve = Callable[[str, int], list[str]]
 _PORTS = {"http": 80, "https": 443}
 # IPv6 that carries an IPv4 address: RFC 6052 (NAT64), RFC 3056 (6to4), RFC 4380 (Teredo).
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# RFC 8215: where in it the IPv4 address lies, is the network's own choice.
 _NAT64_LOCAL = ipaddress.IPv6Network("64:ff9b:1::/48")
 _IPV4_COMPATIBLE = ipaddress.IPv6Network("::/96")
 # RFC 3879: private, though no longer to be used; Python counts it among the global ones.
@@ -139,6 +140,7 @@ def _public(address: IpAddress) -> bool:
         and not address.is_link_local
         and not address.is_unspecified
         and address not in _SITE_LOCAL
+        and address not in _NAT64_LOCAL
     )
 
 
@@ -152,7 +154,7 @@ def _inner(address: IpAddress) -> list[IpAddress]:
         return [address.sixtofour]
     if address.teredo is not None:
         return list(address.teredo)
-    if address in _NAT64 or address in _NAT64_LOCAL or address in _IPV4_COMPATIBLE:
+    if address in _NAT64 or address in _IPV4_COMPATIBLE:
         return [ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)]
     return []
 

@@ -248,7 +248,9 @@ def _problem(error: BaseException | None, request_id: str) -> Response:
 def _known(error: BaseException | None) -> FacesError:
     """Log an error and return it as the client gets it."""
     if isinstance(error, FacesError):
-        logger.info("refused", code=error.code.value, field=error.field, detail=error.detail)
+        # Whom a face looks like is for the client; names do not belong into the log.
+        told = None if error.code is ErrorCode.LOOKS_LIKE_ANOTHER else error.detail
+        logger.info("refused", code=error.code.value, field=error.field, detail=told)
         return error
     # The stack goes to the log; the client gets the id by which it is found there.
     logger.error("unexpected error", exc_info=error)

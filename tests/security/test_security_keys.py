@@ -13,6 +13,9 @@ import pytest
 from chalice_app import auth
 from faces.contracts.errors import FacesError
 from faces.contracts.ids import check_job_id, new_id, new_job_id
+from faces.contracts.keys import NewKey, Scope
+from faces.gallery.database import KeptConnection
+from faces.gallery.keys import KeyStore
 from tests.unit.chalice_app.fakes import KEY, NOW, FakeKeys
 
 DIGEST = hashlib.sha256(KEY.encode()).hexdigest()
@@ -78,3 +81,23 @@ def test_keys_are_kept_and_looked_up_as_digests_only() -> None:
     with pytest.raises(FacesError):
         auth.authenticate({auth.API_KEY_HEADER: "a guess"}, DIGEST, Rows)
     assert looked_up == [hashlib.sha256(b"a guess").hexdigest()]
+
+
+def test_a_tenants_key_is_compared_by_its_digest_in_constant_time(
+    database_url: str, compared: list[tuple[int, int]]
+) -> None:
+    connections = KeptConnection(database_url)
+    store = KeyStore(connections, lambda: NOW)
+    made = store.create("acme", NewKey(name="n", scopes=(Scope.READ,)), actor="root").key
+    beginning, _, secret = made.rpartition("_")
+    guesses = [secret[:-1] + "-", "-" + secret[1:], secret.swapcase()]
+    assert [store.admit(f"{beginning}_{each}") for each in guesses] == [None] * 3
+    admitted = store.admit(made)
+    assert admitted is not None
+    assert admitted[0] == "acme"
+    assert compared == [(64, 64)] * 4
+    # What is none by its form, or begins otherwise, is compared with nothing.
+    other = made.replace(made[3], "1" if made[3] == "0" else "0", 1)
+    assert [store.admit(each) for each in (made[:-1], other, "")] == [None] * 3
+    assert len(compared) == 4
+    connections.close()

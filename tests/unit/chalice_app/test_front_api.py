@@ -415,6 +415,19 @@ def test_the_key_is_in_no_log_line(
     assert "another key" not in written
 
 
+def test_the_name_of_whom_a_face_looks_like_is_in_no_log_line(
+    context: FakeContext, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    context.gallery.error = FacesError(ErrorCode.LOOKS_LIKE_ANOTHER, f"Annabel ({UNKNOWN})")
+    with caplog.at_level(logging.DEBUG):
+        answer = call("POST", "/v1/people", {"name": "Bob Lee", "req_id": UNKNOWN})
+    assert "Annabel" in problem(answer, ErrorCode.LOOKS_LIKE_ANOTHER).detail
+    written = capsys.readouterr().out + caplog.text + str([vars(r) for r in caplog.records])
+    assert "looks_like_another" in written
+    assert "Annabel" not in written
+    assert "Bob Lee" not in written
+
+
 def test_metrics_of_a_request(context: FakeContext, capsys: pytest.CaptureFixture[str]) -> None:
     call("GET", "/health")
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "_aws" in line]
