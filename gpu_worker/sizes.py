@@ -33,13 +33,13 @@ class Sizes:
     embed_batch: int = 32
     linger_seconds: float = 0.005
     pixels: int = 12_500_000
-    exact_faces: int = 25_000
+    exact_faces: int = 20_000
 
 
 ON_CPU = Sizes()
 """One of several processes on a machine: small, and the networks are the bottleneck.
 
-Keeps the process under 450 MB: 275 without a photo, 44 for the faces, and 7 bytes for each pixel
+Keeps the process under 450 MB: 300 without a photo, 35 for the faces, and 7 bytes for each pixel
 while it is decoded, or up to 11 while faces are looked for. Photos of 12 megapixels are
 decoded one after the other, which costs 5 % on them.
 """

@@ -192,7 +192,7 @@ class WorkerSettings(PhotoSettings):
         ge=-1,
         alias="WORKER_EXACT_FACES",
         description="Faces that a worker keeps in memory and compares with all of; in a larger "
-        "gallery the database searches; 1,000 cost 1.8 MB; -1 takes 25,000 on a CPU, with "
+        "gallery the database searches; 1,000 cost 1.8 MB; -1 takes 20,000 on a CPU, with "
         "which a worker stays under 450 MB, and 1,000,000 on a GPU",
     )
     hnsw_ef_search: int = Field(

@@ -12,12 +12,17 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+from PIL import Image, ImageOps
 
 from faces.contracts.errors import ErrorCode
 from faces.contracts.jobs import ContentType, JobKind, JobParams, JobRequest, JobState
+from faces.gallery.database import connect
 from faces.gallery.gallery import Gallery
 from faces.gallery.records import NewPerson
 from gpu_worker.backends.base import ModelUnusableError
+from gpu_worker.backends.model import MODEL
+from gpu_worker.profiles import PROFILES
+from gpu_worker.sizes import ON_CPU
 from gpu_worker.weights import ensure_weights, weights_path
 from tests.fixtures.photos import encoded, public_photo
 from tests.fixtures.worker_stack import WorkerStack
@@ -176,6 +181,48 @@ def test_from_unknown_to_recognised(
     assert {line["job_id"] for line in lines if line["message"] == "job ended"} == {
         done.job_id for done in announced
     }
+
+
+def test_memory_at_its_worst(
+    worker_stack: WorkerStack, start_worker: StartWorker, database_url: str, gallery: Gallery
+) -> None:
+    """The largest gallery that is kept, and large photos among small ones, several in hand."""
+    gallery.ensure_collection("default", "default")
+    fill(database_url, ON_CPU.exact_faces, PROFILES["default"].model(MODEL).tag)
+    photo = Image.fromarray(public_photo("astronaut"))
+    sizes = [(4000, 3000), (1920, 1080), (2400, 1700), (640, 480), (3000, 4000), (2300, 1800)]
+    files = [encoded(np.asarray(ImageOps.fit(photo, size))) for size in sizes]
+    for data in files * 2:
+        worker_stack.submit(data, JobRequest())
+    worker = start_worker(WORKER_IDLE_SECONDS="60")
+    wait_until(lambda: worker_stack.results() == 2 * len(files), START_SECONDS, "all results")
+    assert "searching in memory" in worker.log.read_text()
+    status = Path(f"/proc/{worker.process.pid}/status").read_text()
+    [peak] = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+    assert int(peak) * 1024 < MOST_BYTES, peak
+
+
+def fill(database_url: str, faces: int, model_tag: str) -> None:
+    """Put people of one made-up face each into the default collection."""
+    with connect(database_url) as connection, connection.transaction():
+        collection = "(SELECT min(collection_id) FROM collections)"
+        connection.execute(
+            "INSERT INTO people (person_id, collection_id, name) "
+            f"SELECT gen_random_uuid(), {collection}, 'Person' FROM generate_series(1, %s)",
+            [faces],
+        )
+        # Each vector is another stretch of the same random numbers.
+        connection.execute(
+            "WITH numbers AS (SELECT array_agg(random() - 0.5) AS drawn "
+            "                 FROM generate_series(1, 512 + %(faces)s)), "
+            "     rows AS (SELECT person_id, row_number() OVER () AS n FROM people) "
+            "INSERT INTO faces (face_id, person_id, collection_id, embedding, model_tag, "
+            "                   enrolled_by) "
+            f"SELECT gen_random_uuid(), person_id, {collection}, "
+            "       l2_normalize(drawn[n:n + 511]::halfvec(512)), %(tag)s, gen_random_uuid() "
+            "FROM rows, numbers",
+            {"faces": faces, "tag": model_tag},
+        )
 
 
 def test_a_stopped_worker_gives_back_what_it_did_not_begin(
