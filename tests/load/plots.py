@@ -5,6 +5,7 @@ from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from tests.load.stages import Stage
 
@@ -20,8 +21,9 @@ def draw_stages(stages: Sequence[Stage], path: Path) -> None:
         times.plot(users, [stage.p95 / 1000 for stage in stages], "o-", label="p95")
         times.plot(users, [stage.p50 / 1000 for stage in stages], "o-", label="p50")
         times.set(ylabel="seconds from asking for a slot to the answer", yscale="log")
+        times.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         times.yaxis.set_major_formatter("{x:g}")
-        times.yaxis.set_minor_formatter("{x:g}")
+        times.yaxis.set_minor_formatter("")
         times.legend()
         rates.bar(users, [stage.jobs_per_second for stage in stages], color="tab:gray")
         rates.set(ylabel="photos a second")
