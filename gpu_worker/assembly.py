@@ -157,7 +157,12 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
         image=settings.image or None,
         clock=utc_now,
     )
-    coordinator = Coordinator(stages(parts, sizes, breakers), hands, metrics)
+    coordinator = Coordinator(
+        stages(parts, sizes, breakers),
+        hands,
+        metrics,
+        on_broken=lambda name: shutdown.request(f"{name} fails for every photo"),
+    )
     receivers = [
         Receiver(
             queue,

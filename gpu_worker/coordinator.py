@@ -18,6 +18,9 @@ from gpu_worker.protocol import Stage, Task, retry_delay
 
 log = logging.getLogger(__name__)
 
+BROKEN_AFTER = 8
+"""Photos in a row that fail in a vital stage: as a GPU's after its first fault, all of them do."""
+
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 _LOOK_SECONDS = 0.5
@@ -49,6 +52,7 @@ class Coordinator:
     Parameters
     ----------
     stages : in order.
+    on_broken : called with the name of a vital stage that fails for every photo.
     clock : seconds that only grow.
     """
 
@@ -58,9 +62,12 @@ class Coordinator:
         custody: Custody,
         meter: Meter,
         *,
+        on_broken: Callable[[str], None] = lambda _: None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._stages = list(stages)
+        self._on_broken = on_broken
+        self._failures = {stage.name: 0 for stage in stages}
         self._custody = custody
         self._meter = meter
         self._clock = clock
@@ -162,6 +169,9 @@ class Coordinator:
             with log_scope(**_scope(tasks)):
                 log.exception("the job failed unexpectedly in %s", stage.name)
             task.hand_back(retry_delay(task.message.receive_count), at_fault=True)
+            self._failures[stage.name] += 1
+            if stage.vital and self._failures[stage.name] == BROKEN_AFTER:
+                self._on_broken(stage.name)
 
     def _patiently(self, stage: Stage, tasks: Sequence[Task]) -> None:
         """Do the step; while its dependency is away, again and again."""
@@ -185,6 +195,7 @@ class Coordinator:
             finally:
                 seconds = self._clock() - started
                 self._custody.progress()
+            self._failures[stage.name] = 0
             self._meter.stage(stage.name, seconds, len(tasks))
             if stage.timed_as is not None:
                 for task in tasks:

@@ -101,6 +101,7 @@ def stages(parts: Parts, sizes: Sizes, breakers: Breakers) -> tuple[Stage, ...]:
             capacity=detect_room,
             wants=_unsettled,
             recallable=True,
+            vital=True,
         ),
         Stage(
             "crop",
@@ -119,6 +120,7 @@ def stages(parts: Parts, sizes: Sizes, breakers: Breakers) -> tuple[Stage, ...]:
             capacity=embed_room,
             weigh=lambda task: len(task.picked),
             wants=_has_faces,
+            vital=True,
         ),
         Stage(
             "match",

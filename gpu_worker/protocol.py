@@ -128,6 +128,8 @@ class Stage:
     wants : whether a task goes through the stage.
     needs : the dependency that the step calls.
     recallable : whether a task that only waits here is handed back when the worker ends.
+    vital : whether it runs the networks, whose failing for one photo after the other says that
+        the machine is broken and not the photos.
     """
 
     name: str
@@ -141,3 +143,4 @@ class Stage:
     wants: Callable[[Task], bool] = _always
     needs: Breaker | None = None
     recallable: bool = False
+    vital: bool = False

@@ -12,7 +12,7 @@ from faces.contracts.ids import new_id
 from faces.contracts.jobs import JobMessage
 from faces.contracts.names import upload_key
 from gpu_worker.breaker import Breaker
-from gpu_worker.coordinator import Coordinator
+from gpu_worker.coordinator import BROKEN_AFTER, Coordinator
 from gpu_worker.protocol import Stage, Task
 from gpu_worker.queue import Received
 
@@ -306,3 +306,44 @@ def test_a_thread_that_hangs_does_not_hold_up_the_end(bench: Bench) -> None:
     assert not coordinator.close(0.05)
     gate.set()
     assert coordinator.close(SECONDS)
+
+
+def test_networks_that_fail_for_every_photo_end_the_worker() -> None:
+    """A GPU's first fault is the end of it; a worker that went on would empty the queue."""
+    broken: list[str] = []
+    custody = Custody()
+    good = task("good")
+
+    def fail(tasks: Sequence[Task]) -> None:
+        if good not in tasks:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    stages = [Stage("detect", fail, vital=True, capacity=100)]
+    coordinator = Coordinator(stages, custody, Meter(), on_broken=broken.append)
+    coordinator.start()
+    bad = [task() for _ in range(2 * BROKEN_AFTER + 4)]
+    for each in [*bad[: BROKEN_AFTER - 1], good, *bad[BROKEN_AFTER - 1 : 2 * BROKEN_AFTER - 2]]:
+        coordinator.submit(each)
+    custody.wait(2 * BROKEN_AFTER - 1)
+    assert broken == [], "none of them fails for every photo"
+    for each in bad[2 * BROKEN_AFTER - 2 :]:
+        coordinator.submit(each)
+    custody.wait(len(bad) + 1)
+    coordinator.close(SECONDS)
+    assert broken == ["detect"], "it is told once"
+    assert all(each.retry_seconds is not None for each in bad)
+
+
+def test_other_stages_that_fail_for_every_photo_do_not(bench: Bench) -> None:
+    def fail(_: Sequence[Task]) -> None:
+        raise ValueError("a defect of ours")
+
+    broken: list[str] = []
+    stage = Stage("crop", fail, capacity=100)
+    coordinator = Coordinator([stage], bench.custody, bench.meter, on_broken=broken.append)
+    coordinator.start()
+    for _ in range(BROKEN_AFTER + 1):
+        coordinator.submit(task())
+    bench.custody.wait(BROKEN_AFTER + 1)
+    coordinator.close(SECONDS)
+    assert broken == []
