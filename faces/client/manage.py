@@ -18,7 +18,7 @@ from faces.contracts.keys import KeyCreated, KeyInfo, NewKey, Scope
 from faces.contracts.operations import OperationsView, RecentJobs
 from faces.contracts.people import FaceDeleted, NewPerson, Person, PersonUpdate, StoredFace
 from faces.contracts.results import Enrolment
-from faces.contracts.transfer import Imported, ImportPeople, PersonRecord
+from faces.contracts.transfer import FACES_AT_ONCE, Imported, ImportPeople, PersonRecord
 from faces.contracts.webhooks import WebhookKey
 
 _IMPORT_PEOPLE = 50
@@ -227,11 +227,13 @@ class AsyncManager:
         3
         """
         part: list[PersonRecord] = []
+        faces = 0
         for person in people:
-            part.append(person)
-            if len(part) == _IMPORT_PEOPLE:
+            faces += len(person.faces)
+            if part and (len(part) == _IMPORT_PEOPLE or faces > FACES_AT_ONCE):
                 yield await self._import(part, collection)
-                part = []
+                part, faces = [], len(person.faces)
+            part.append(person)
         if part:
             yield await self._import(part, collection)
 

@@ -11,8 +11,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from faces.client.errors import ClientError
+from faces.client.errors import ApiError, ClientError
 from faces.client.sync import Client
+from faces.contracts.errors import ErrorCode
 from faces.contracts.transfer import Footer, Header, Imported, PersonRecord, Skipped
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -35,7 +36,8 @@ def export_file(client: Client, collection: str, path: Path) -> Footer:
             checksum.update(line.encode())
             file.write(line)
 
-        header = Header(collection=collection, exported_at=datetime.now(UTC))
+        settings = client.manage.collection(collection).settings
+        header = Header(collection=collection, exported_at=datetime.now(UTC), settings=settings)
         write(header.model_dump_json() + "\n")
         for person in client.manage.export(collection):
             people, faces = people + 1, faces + len(person.faces)
@@ -82,15 +84,33 @@ def read_people(path: Path) -> Iterator[PersonRecord]:
 def import_file(client: Client, collection: str, path: Path) -> Imported:
     """Add the people of a file to a collection, after the file was checked as a whole.
 
-    Doing it twice adds nothing, so what broke off can be done again.
+    A collection that is missing or empty gets the settings of the exported one. Doing it
+    twice adds nothing, so what broke off can be done again.
     """
     check_file(path)
+    _restore_settings(client, collection, path)
     people, faces = 0, 0
     skipped: list[Skipped] = []
     for part in client.manage.import_people(read_people(path), collection):
         people, faces = people + part.people, faces + part.faces
         skipped += part.skipped
     return Imported(people=people, faces=faces, skipped=tuple(skipped))
+
+
+def _restore_settings(client: Client, collection: str, path: Path) -> None:
+    with path.open("rb") as file:
+        settings = _read(Header, next(file)).settings
+    if settings is None:
+        return
+    try:
+        found = client.manage.collection(collection)
+    except ApiError as error:
+        if error.code is not ErrorCode.UNKNOWN_COLLECTION:
+            raise
+        client.manage.create_collection(collection, settings)
+    else:
+        if found.people == 0 and found.settings != settings:
+            client.manage.change_collection(collection, settings)
 
 
 def _read(model: type[Model], line: bytes) -> Model:

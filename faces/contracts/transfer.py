@@ -10,12 +10,18 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from faces.contracts.base import Document, StoredDocument
+from faces.contracts.collections import CollectionSettings
 from faces.contracts.errors import ErrorCode
 from faces.contracts.people import Email, ExternalId, Line, Name
 from faces.contracts.results import FaceQuality
 
 MAX_PEOPLE = 200
-MAX_FACES_OF_PERSON = 100
+# An answer of Lambda has 6 MB at most ("Lambda quotas", Lambda developer guide); a face takes
+# about 1.7 KB of it.
+MAX_FACES_OF_PERSON = 3000
+FACES_AT_ONCE = 1000
+"""After so many a page of an export, or a part of an import, takes no further person."""
+
 # base64 of 512 half-precision numbers, little-endian.
 VECTOR_CHARACTERS = 1368
 _YEARS = range(1900, 9999)
@@ -47,15 +53,17 @@ class PersonRecord(Document):
     email: Email | None = None
     external_id: ExternalId | None = None
     faces: tuple[FaceRecord, ...] = Field(default=(), max_length=MAX_FACES_OF_PERSON)
+    created_at: Annotated[datetime, AfterValidator(_in_utc)] | None = None
 
 
 class Header(StoredDocument):
-    """The first line of a file."""
+    """The first line of a file; older ones know no `settings` of the collection."""
 
     format: Literal["elastic-faces-collection"] = "elastic-faces-collection"
     version: Literal[1] = 1
     collection: str
     exported_at: datetime
+    settings: CollectionSettings | None = None
 
 
 class Footer(StoredDocument):

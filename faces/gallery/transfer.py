@@ -4,6 +4,7 @@ import base64
 import struct
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import LiteralString
 
 from psycopg import errors
@@ -11,7 +12,14 @@ from psycopg import errors
 from faces.contracts.errors import CATALOGUE, ErrorCode, FacesError, InvalidInput
 from faces.contracts.ids import derived_id, parse_id
 from faces.contracts.results import FaceQuality
-from faces.contracts.transfer import ExportPage, FaceRecord, Imported, PersonRecord, Skipped
+from faces.contracts.transfer import (
+    FACES_AT_ONCE,
+    ExportPage,
+    FaceRecord,
+    Imported,
+    PersonRecord,
+    Skipped,
+)
 from faces.gallery import audit, collections, cursors
 from faces.gallery.database import Connection, ConnectionSource
 
@@ -51,12 +59,15 @@ class Transfer:
                 entry = audit.Entry(tenant, actor, "collection.export", collection)
                 audit.record(connection, entry, self._clock())
             rows = connection.execute(
-                "SELECT person_id::text, name, birthdate, email, external_id FROM people "
-                "WHERE collection_id = %s AND (%s::uuid IS NULL OR person_id > %s) "
+                "SELECT person_id::text, name, birthdate, email, external_id, created_at, "
+                "(SELECT count(*) FROM faces WHERE faces.person_id = people.person_id) "
+                "FROM people WHERE collection_id = %s AND (%s::uuid IS NULL OR person_id > %s) "
                 "ORDER BY person_id LIMIT %s",
                 [collection_id, after, after, limit + 1],
             ).fetchall()
-            people = rows[:limit]
+            totals = accumulate(row[6] for row in rows)
+            fit = sum(total <= FACES_AT_ONCE for total in totals)
+            people = rows[: max(1, min(limit, fit))]
             faces = _faces(connection, [row[0] for row in people])
         records = tuple(
             PersonRecord(
@@ -66,10 +77,11 @@ class Transfer:
                 email=email,
                 external_id=external_id,
                 faces=tuple(faces.get(person_id, ())),
+                created_at=created_at.astimezone(UTC),
             )
-            for person_id, name, birthdate, email, external_id in people
+            for person_id, name, birthdate, email, external_id, created_at, _ in people
         )
-        more = records[-1].person_id if len(rows) > limit else None
+        more = records[-1].person_id if len(rows) > len(people) else None
         return ExportPage(people=records, next_cursor=more)
 
     def import_people(
@@ -128,8 +140,8 @@ class Transfer:
         with connection.cursor() as cursor:
             cursor.executemany(
                 "INSERT INTO people "
-                "(person_id, collection_id, name, birthdate, email, external_id) "
-                "VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (person_id) DO NOTHING",
+                "(person_id, collection_id, name, birthdate, email, external_id, created_at) "
+                "VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (person_id) DO NOTHING",
                 [
                     [
                         ids[each.person_id],
@@ -138,6 +150,7 @@ class Transfer:
                         each.birthdate,
                         each.email,
                         each.external_id,
+                        each.created_at or self._clock(),
                     ]
                     for each in people
                 ],

@@ -55,8 +55,8 @@ def test_a_restored_backup_is_equal(
             NewPerson(name=f"Person {number} Ω", email=f"{number}@example.org"),
             vector(number),
         )
-        for more in range(number % 3):
-            enroll(context.gallery, person.person_id, vector(100 + 10 * number + more))
+        for more in range(120 if number == 7 else number % 3):
+            enroll(context.gallery, person.person_id, vector(100 + 130 * number + more))
     backup, answers = exported(), recognised(context.gallery)
     assert QUALITY.sharpness == backup[0]["faces"][0]["quality"]["sharpness"]
     before.close()
@@ -72,3 +72,23 @@ def test_a_restored_backup_is_equal(
     assert recognised(context.gallery) == answers
     assert len(backup) == PEOPLE
     after.close()
+
+
+def test_a_page_is_never_too_large_for_an_answer(
+    new_database: Callable[..., str], gallery_template: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("faces.gallery.transfer.FACES_AT_ONCE", 5)
+    context, connections = on_database(new_database(gallery_template), monkeypatch)
+    for faces in (3, 2, 1, 0, 9, 0, 5):
+        made = call("POST", "/v1/people", {"name": f"{faces} faces"}).json
+        for number in range(faces):
+            enroll(context.gallery, made["person_id"], vector(number))
+    sizes, cursor = [], ""
+    while True:
+        page = call("GET", f"/v1/collections/default/export?limit=7{cursor}").json
+        sizes.append([len(person["faces"]) for person in page["people"]])
+        if "next_cursor" not in page:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert sizes == [[3, 2], [1, 0], [9], [0, 5]]
+    connections.close()

@@ -1,8 +1,11 @@
 """Files of exported collections: whole, or refused."""
 
 import base64
+import hashlib
+import json
 import zipfile
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,12 +13,16 @@ import pytest
 
 from faces.client import Client
 from faces.client.bulk import Bulk, Zipped, sitters_of
+from faces.client.errors import ApiError
 from faces.client.transfer import DamagedExport, check_file, export_file, import_file
+from faces.contracts.collections import Collection, CollectionSettings
+from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.ids import new_id
 from faces.contracts.transfer import FaceRecord, Imported, PersonRecord
 from tests.unit.client.fake_office import KEY, FakeOffice
 from tests.unit.client.fake_service import API
 
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 VECTOR = base64.b64encode(bytes(1024)).decode()
 
 
@@ -30,10 +37,27 @@ class FakeClient:
     def __init__(self, *people: PersonRecord) -> None:
         self.people = list(people)
         self.imported: list[PersonRecord] = []
+        self.settings = {"office": CollectionSettings(threshold=0.8), "empty": CollectionSettings()}
 
     @property
     def manage(self) -> "FakeClient":
         return self
+
+    def collection(self, collection: str) -> Collection:
+        if collection not in self.settings:
+            raise ApiError(FacesError(ErrorCode.UNKNOWN_COLLECTION).problem("r"))
+        people, settings = len(self.people), self.settings[collection]
+        return Collection(
+            collection=collection, settings=settings, people=people, faces=0, created_at=NOW
+        )
+
+    def create_collection(self, collection: str, settings: CollectionSettings) -> None:
+        assert collection not in self.settings
+        self.settings[collection] = settings
+
+    def change_collection(self, collection: str, settings: CollectionSettings) -> None:
+        assert collection in self.settings
+        self.settings[collection] = settings
 
     def export(self, _collection: str) -> Iterator[PersonRecord]:
         yield from self.people
@@ -67,6 +91,31 @@ def test_an_empty_collection_has_a_file_too(tmp_path: Path) -> None:
     path = tmp_path / "empty.jsonl"
     export_file(as_client(FakeClient()), "empty", path)
     assert import_file(as_client(FakeClient()), "copy", path).people == 0
+
+
+def test_a_new_or_empty_collection_gets_the_settings_of_the_exported_one(
+    tmp_path: Path, service: FakeClient
+) -> None:
+    path, wanted = tmp_path / "office.jsonl", service.settings["office"]
+    export_file(as_client(service), "office", path)
+    restored = FakeClient()
+    for place in ("new", "empty"):
+        import_file(as_client(restored), place, path)
+        assert restored.settings[place] == wanted
+    in_use = FakeClient(person("Cid"))
+    import_file(as_client(in_use), "empty", path)
+    assert in_use.settings["empty"] == CollectionSettings()
+
+
+def test_a_file_without_settings_is_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "old.jsonl"
+    old = '{"format":"elastic-faces-collection","version":1,"collection":"c",'
+    old += '"exported_at":"2026-01-01T00:00:00Z"}\n'
+    sha256 = hashlib.sha256(old.encode()).hexdigest()
+    path.write_text(old + json.dumps({"people": 0, "faces": 0, "sha256": sha256}) + "\n")
+    service = FakeClient()
+    assert import_file(as_client(service), "new", path).people == 0
+    assert "new" not in service.settings
 
 
 def cut(text: str) -> str:

@@ -125,7 +125,7 @@ def test_a_collection_is_exported_and_imported(shell: Shell, tmp_path: Path) -> 
     file = tmp_path / "office.jsonl"
     assert shell("export", file, "-c", "office").lines[0]["people"] == 3
     assert shell("export", file).code == 1
-    assert shell("export", file, "--force").code == 0
+    assert shell("export", file, "--force", "-c", "office").code == 0
     assert shell("import", file, "-c", "copy").lines[0]["people"] == 3
     file.write_text(file.read_text().replace("Ann", "Eve"))
     said = shell("import", file)
