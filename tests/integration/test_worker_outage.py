@@ -16,6 +16,7 @@ from faces.gallery.database import connect
 from faces.gallery.migrations import migrate
 from local_stack.postgres import PostgresService
 from local_stack.settings import free_ports
+from tests.chaos.faults import Proxy
 from tests.fixtures.fake_workers import StartFakeWorker
 from tests.fixtures.photos import encoded
 from tests.fixtures.worker_stack import WorkerStack
@@ -95,3 +96,57 @@ def test_a_database_that_goes_away_burns_no_messages(
     ended = [line for line in said(log) if line["message"] == "job ended"]
     assert len(ended) == JOBS + 1, "each message was worked off once"
     assert {line["receives"] for line in ended} == {1}, "no receive was burnt"
+
+
+@pytest.fixture
+def proxies(aws_endpoint: str) -> Iterator[dict[str, Proxy]]:
+    """What a worker sees of S3 and of SQS, each of which can be taken away."""
+    port = int(aws_endpoint.rsplit(":", 1)[1])
+    with Proxy(port) as s3, Proxy(port) as sqs:
+        yield {"S3": s3, "SQS": sqs}
+
+
+def test_s3_and_sqs_that_go_away_burn_no_messages(
+    worker_stack: WorkerStack,
+    start_fake_worker: StartFakeWorker,
+    proxies: dict[str, Proxy],
+    tmp_path: Path,
+) -> None:
+    photo = encoded(np.full((64, 64, 3), (9, 99, 9), dtype=np.uint8), "PNG")
+    request = JobRequest(content_type=ContentType.PNG)
+    start_fake_worker(
+        AWS_ENDPOINT_URL_S3=proxies["S3"].url,
+        AWS_ENDPOINT_URL_SQS=proxies["SQS"].url,
+        WORKER_VISIBILITY_SECONDS=str(VISIBILITY_SECONDS),
+    )
+    log = tmp_path / "0.log"
+
+    def states(name: str) -> list[object]:
+        return [line["state"] for line in said(log) if line.get("breaker") == name]
+
+    jobs = [worker_stack.submit(photo, request)]
+    wait_until(lambda: worker_stack.results() == 1, "a result while all is well")
+
+    def outage(name: str, proxy: Proxy) -> None:
+        proxy.down = True
+        proxy.cut_all()
+        jobs.extend(worker_stack.submit(photo, request) for _ in range(JOBS))
+        # Open again after a probe that failed, a second after it opened.
+        wait_until(lambda: states(name)[:2] == ["open", "open"], f"{name} was probed")
+        time.sleep(VISIBILITY_SECONDS)
+        assert worker_stack.results() == len(jobs) - JOBS
+        proxy.down = False
+        wait_until(lambda: worker_stack.results() == len(jobs), "all results once it is back")
+        wait_until(lambda: states(name)[-1:] == ["closed"], "the breaker is closed")
+
+    for name, proxy in proxies.items():
+        outage(name, proxy)
+
+    assert {worker_stack.result(job).state for job in jobs} == {"succeeded"}
+    queue = worker_stack.names.req_queue
+    wait_until(lambda: worker_stack.waiting(queue) == (0, 0), "nothing is left")
+    assert worker_stack.waiting(worker_stack.names.req_dlq) == (0, 0)
+    ended = [line for line in said(log) if line["message"] == "job ended"]
+    assert {line["job_id"] for line in ended} == set(jobs)
+    # Without SQS nobody can keep a message hidden; it then comes once more.
+    assert max(int(str(line["receives"])) for line in ended) <= 2
