@@ -97,7 +97,8 @@ def parse_form(content_type: str, body: bytes) -> dict[str, str | FormFile]:
     FacesError
         `unsupported_media_type` when it is no form; `invalid_request` when it is broken.
     """
-    kind, options = parse_options_header(content_type)
+    # A header is ASCII; of one that is not, nothing is a boundary.
+    kind, options = parse_options_header(content_type.encode("ascii", "replace"))
     boundary = options.get(b"boundary")
     if kind != MULTIPART.encode():
         raise FacesError(

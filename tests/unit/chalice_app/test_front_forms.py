@@ -90,3 +90,9 @@ def test_any_bytes_are_a_form_or_refused(body: bytes, head: bytes) -> None:
 def test_a_file_comes_out_as_it_went_in(data: bytes) -> None:
     body = part('name="f"; filename="a"', data) + END
     assert parse_form(TYPE, body)["f"] == FormFile("a", "", data)
+
+
+def test_a_boundary_that_is_no_ascii_is_refused() -> None:
+    with pytest.raises(FacesError) as error:
+        parse_form("multipart/form-data; boundary=\u20ac", part('name="a"', b"x") + END)
+    assert error.value.code is ErrorCode.INVALID_REQUEST
