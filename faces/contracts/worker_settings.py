@@ -179,7 +179,7 @@ class WorkerSettings(PhotoSettings):
         default="exact",
         alias="WORKER_DETECTION",
         description="`exact` finds what facenet-pytorch finds; `fast` overlooks faces under "
-        "3 % of the longer side of photos above 640 px",
+        "3 to 4.4 % of the longer side of photos above 640 px",
     )
     cache: str = Field(
         default="",

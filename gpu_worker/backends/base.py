@@ -78,15 +78,15 @@ def min_face_px(height: int, width: int) -> float:
     finest levels are left out, as many as it takes, so that larger faces still have its boxes;
     detection and crops read the photo at its full size.
     """
-    beyond = max(1.0, max(height, width) / FULL_SEARCH_PX)
-    left_out = math.ceil(math.log(beyond) / -math.log(PYRAMID_FACTOR))
-    return float(MIN_FACE_PX / PYRAMID_FACTOR**left_out)
+    return _smallest(height, width, FULL_SEARCH_PX)
 
 
 def fast_min_face_px(height: int, width: int) -> float:
-    """Return the same for the `fast` mode: at least 3 % of the longer side.
+    """Return the same for the `fast` mode: at least 3 % of the longer side."""
+    return _smallest(height, width, FAST_SEARCH_PX)
 
-    As if the photo had been scaled down to `FAST_SEARCH_PX`, except that boxes and
-    landmarks are still found in its own pixels.
-    """
-    return MIN_FACE_PX * max(1.0, max(height, width) / FAST_SEARCH_PX)
+
+def _smallest(height: int, width: int, full_search_px: int) -> float:
+    beyond = max(1.0, max(height, width) / full_search_px)
+    left_out = math.ceil(math.log(beyond) / -math.log(PYRAMID_FACTOR))
+    return float(MIN_FACE_PX / PYRAMID_FACTOR**left_out)

@@ -23,6 +23,7 @@ from gpu_worker.backends.base import (
     FloatArray,
     RgbImage,
     SmallestFace,
+    fast_min_face_px,
     min_face_px,
 )
 from gpu_worker.backends.converted import ensure_converted
@@ -277,6 +278,21 @@ def test_12_megapixels_give_the_same_boxes(data: Path, pair: Pair, name: str) ->
         pair.tested,
     )
     assert_equal(image, found, stock, name)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", ["kate_siegel.jpg", "multiface.jpg", "paul_rudd.jpg"])
+def test_fast_detection_gives_the_same_boxes_of_larger_faces(
+    data: Path, pair: Pair, runtime: Runtime, name: str
+) -> None:
+    image = read(data / "photos" / name)
+    [found] = OpenVinoDetector(runtime, fast_min_face_px).detect([image])
+    [known] = pair.tested.detect([image])
+    smallest = 2 * fast_min_face_px(*image.shape[:2])
+    large = [face for face in known if (face.box[2:] - face.box[:2]).min() > smallest]
+    assert large
+    kept = {str(each) for each in boxes_of(image, found)}
+    assert {str(each) for each in boxes_of(image, large)} <= kept
 
 
 @pytest.mark.parametrize("name", ["astronaut", "coffee", "cat", "rocket"])

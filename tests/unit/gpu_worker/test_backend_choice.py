@@ -61,7 +61,7 @@ def test_choosing_imports_neither_torch_nor_openvino() -> None:
 
 def test_fast_detection_overlooks_small_faces_in_large_photos_only() -> None:
     assert fast_min_face_px(480, 640) == 20
-    assert fast_min_face_px(1920, 1080) == 60
+    assert 60 <= fast_min_face_px(1920, 1080) < 60 * 1.42
 
 
 def test_the_cache_can_be_set() -> None:
