@@ -1,6 +1,5 @@
 """Text is text: whatever stands in it is neither SQL, nor a path, nor a header."""
 
-import copy
 import json
 import time
 from collections.abc import Iterator
@@ -33,13 +32,32 @@ HEADERS = [
 ]
 
 
-def texts(schema: dict[str, Any], whole: dict[str, Any]) -> Iterator[str]:
-    """Yield the names of the text fields of a model."""
+Place = tuple[str | int, ...]
+
+
+def texts(schema: dict[str, Any], whole: dict[str, Any], path: Place = ()) -> Iterator[Place]:
+    """Yield the way to each text of a model, those inside of objects and lists included."""
+    if "$ref" in schema:
+        schema = whole["$defs"][schema["$ref"].rpartition("/")[2]]
+    for kind in schema.get("anyOf", ()):
+        yield from texts(kind, whole, path)
     for name, field in schema.get("properties", {}).items():
-        kinds = [field, *field.get("anyOf", ())]
-        kinds += [whole["$defs"][k["$ref"].rpartition("/")[2]] for k in kinds if "$ref" in k]
-        if any(kind.get("type") == "string" for kind in kinds):
-            yield name
+        yield from texts(field, whole, (*path, name))
+    if "items" in schema:
+        yield from texts(schema["items"], whole, (*path, 0))
+    if schema.get("type") == "string":
+        yield path
+
+
+def with_text(document: Any, path: Place, text: str) -> Any:
+    """Return a copy of a document with a text in one place, which is made where it is missing."""
+    if not path:
+        return text
+    name, *rest = path
+    if isinstance(name, int):
+        first, *others = document or [None]
+        return [with_text(first, tuple(rest), text), *others]
+    return {**(document or {}), name: with_text((document or {}).get(name), tuple(rest), text)}
 
 
 def hostile_requests(operation: Operation, world: World, text: str) -> Iterator[tuple[str, Any]]:
@@ -57,9 +75,24 @@ def hostile_requests(operation: Operation, world: World, text: str) -> Iterator[
             yield f"{base}?{name}={quote(text)}", tenant.body(operation)
     if operation.body is not None:
         schema = operation.body.model_json_schema()
-        for name in texts(schema, schema):
-            body = copy.deepcopy(tenant.body(operation)) or {}
-            yield base, {**body, name: text}
+        for path in set(texts(schema, schema)):
+            yield base, with_text(tenant.body(operation), path, text)
+
+
+def test_every_text_of_every_body_is_tried() -> None:
+    tried = {
+        each.name: {
+            ".".join(map(str, path))
+            for path in texts(each.body.model_json_schema(), each.body.model_json_schema())
+        }
+        for each in protected()
+        if each.body is not None
+    }
+    assert {"file_name", "callback_url", "params.person_name"} <= tried["create_job"]
+    assert "photos.0.file_name" in tried["create_batch"]
+    assert {"people.0.name", "people.0.faces.0.model_tag"} <= tried["import_collection"]
+    body = with_text({"photos": [{"a": 1}, {}]}, ("photos", 0, "params", "x"), "y")
+    assert body == {"photos": [{"a": 1, "params": {"x": "y"}}, {}]}
 
 
 def test_no_text_harms_the_service(world: World) -> None:
