@@ -37,6 +37,10 @@ class Effort:
 QUICK = Effort(200, (200,), 4, 0.01, (1, 2), (2,))
 
 
+_WARM_UPS = 5
+"""The detector captures a graph at the fourth call with a size of batch."""
+
+
 def people(count: int) -> FloatArray:
     """Return (count, 512) unit vectors: the cost of a search does not depend on their values."""
     rows = np.random.default_rng(1).standard_normal((count, 512), dtype=np.float32)
@@ -46,7 +50,7 @@ def people(count: int) -> FloatArray:
 
 def per_second(work: Callable[[int], object], items: int, seconds: float) -> float:
     """Return items per second of calls that do so many each; `work` gets the call's number."""
-    for number in range(2):
+    for number in range(_WARM_UPS):
         work(number)
     calls, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds or not calls:

@@ -1,7 +1,7 @@
 """MTCNN on a device, many photos at once, with the boxes of facenet-pytorch.
 
 Photos of about the same size share a canvas, so that each level of their pyramids is one
-batch. The host waits for the device once a network, to learn how many candidates there are,
+batch. The host waits for the device a few times a network, to learn how many candidates there are,
 never for a level. The networks run in float32 without TF32, whose ten bits move boxes.
 """
 
@@ -44,6 +44,11 @@ _MARGIN = 4
 _GRAPH_PIXELS = 3_000_000
 """Canvases of more are searched without a graph: they keep the device busy anyway."""
 
+_GRAPHS = 2 * len(BATCHES)
+"""Of two canvases, whatever the sizes of their batches; each keeps 20 bytes a pixel."""
+
+_PLAIN_CALLS = 3
+
 
 @dataclass(frozen=True, eq=False)
 class _Candidates:
@@ -85,7 +90,7 @@ class DeviceDetector:
         self._device = device
         self._smallest = smallest
         self._lane = Lane(device)
-        self._replays = Replays(device)
+        self._replays = Replays(device, most=_GRAPHS, after=_PLAIN_CALLS)
         nets = load_mtcnn(torch.device("cpu"))
         self._precise = PreciseNets(mtcnn_weights(nets))
         self._pnet = PNet(nets.pnet).eval().to(device)

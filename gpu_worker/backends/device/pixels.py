@@ -43,13 +43,16 @@ class Photos:
         count, height, width : of the canvases, at least those of the photos.
         """
         pinned = device.type == "cuda"
-        pixels = torch.zeros((count, height, width, 3), dtype=torch.uint8, pin_memory=pinned)
+        pixels = torch.empty((count, height, width, 3), dtype=torch.uint8, pin_memory=pinned)
         sizes = torch.zeros((count, 2), dtype=torch.int64, pin_memory=pinned)
         into = pixels.numpy()
         for number, image in enumerate(images):
             rows, columns = image.shape[:2]
             into[number, :rows, :columns] = image
+            into[number, rows:] = 0
+            into[number, :rows, columns:] = 0
             sizes[number, 0], sizes[number, 1] = rows, columns
+        into[len(images) :] = 0
         return cls(
             pixels.to(device, non_blocking=True),
             sizes.to(device, non_blocking=True),

@@ -1,5 +1,7 @@
 """What the device backend decides and resamples is what the CPU backend does, to the last bit."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,7 @@ from gpu_worker.backends import mtcnn
 from gpu_worker.backends.area import IntegralImage
 from gpu_worker.backends.base import FloatArray, RgbImage
 from gpu_worker.backends.device import decisions
-from gpu_worker.backends.device.graphs import Replays, at_least
+from gpu_worker.backends.device.graphs import Replay, Replays, Work, at_least
 from gpu_worker.backends.device.nearest import DeviceRows
 from gpu_worker.backends.device.pixels import IntegralImages, Photos, integrate, windows
 from gpu_worker.halves import WIDENING_ERROR, HalfRows, widen
@@ -208,3 +210,59 @@ def test_without_a_gpu_fixed_work_is_a_plain_call() -> None:
         [found] = replays.run(count, work, torch.zeros(count))
         assert found.tolist() == [1.0] * count
     assert calls == [1, 2, 1]
+
+
+def test_only_what_comes_again_is_captured_and_the_last_few_are_kept() -> None:
+    captured: list[int] = []
+    plain: list[int] = []
+
+    def capture(work: Work, inputs: Sequence[torch.Tensor]) -> Replay:
+        captured.append(len(inputs[0]))
+        return lambda given: (given[0] * 10,)
+
+    def work(given: torch.Tensor) -> tuple[torch.Tensor]:
+        plain.append(len(given))
+        return (given * 10,)
+
+    replays = Replays(CPU, most=2, after=2, capture=capture)
+
+    def run(count: int) -> None:
+        [found] = replays.run(count, work, torch.ones(count))
+        assert found.tolist() == [10.0] * count
+
+    for count in range(1, 40):
+        run(count)
+    assert captured == []
+    run(5)
+    assert captured == []
+    for _ in range(3):
+        run(5)
+    assert captured == [5]
+    for count in (6, 6, 5, 6, 5):
+        run(count)
+    assert captured == [5, 6], "both are kept"
+    for _ in range(3):
+        run(7)
+    run(5)
+    assert captured == [5, 6, 7], "5 was used after 6"
+    run(6)
+    assert captured == [5, 6, 7], "what was let go has to come as often again"
+    run(6)
+    run(6)
+    assert captured == [5, 6, 7, 6]
+    assert plain.count(5) == plain.count(7) == 2
+
+
+def test_canvases_are_empty_beside_their_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was in the memory before."""
+
+    def dirty(shape: tuple[int, ...], **_: object) -> torch.Tensor:
+        return torch.full(shape, 77, dtype=torch.uint8)
+
+    monkeypatch.setattr(torch, "empty", dirty)
+    image = np.full((3, 5, 3), 9, dtype=np.uint8)
+    photos = Photos.upload([image, image[:, :4]], 4, 6, 5, CPU)
+    expected = np.zeros((4, 6, 5, 3), dtype=np.uint8)
+    expected[0, :3] = expected[1, :3, :4] = 9
+    assert np.array_equal(photos.pixels.numpy(), expected)
+    assert photos.sizes.tolist() == [[3, 5], [3, 4], [0, 0], [0, 0]]
