@@ -127,7 +127,13 @@ class SqsQueue:
                 answer = self._sqs.change_message_visibility_batch(
                     QueueUrl=self._url, Entries=entries
                 )
-            lost += [part[int(failed["Id"])] for failed in answer.get("Failed", [])]
+            lost += [
+                part[int(failed["Id"])]
+                for failed in answer.get("Failed", [])
+                if failed.get(
+                    "SenderFault", True
+                )  # else SQS itself failed, and the next time will do
+            ]
         return lost
 
     def release(self, message: Received, delay_seconds: int) -> None:
