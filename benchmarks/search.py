@@ -1,7 +1,7 @@
 """Search: exact in the worker's memory, and by the database's HNSW index.
 
     python -m benchmarks search                   # 10,000 and 100,000 faces
-    python -m benchmarks.search --faces 1000000   # exact in memory only, 4 GB
+    python -m benchmarks.search --faces 1000000   # exact in memory only, 4 GB of it
     python -m benchmarks.search --hnsw 20000      # a smaller index, which is made sooner
     python -m benchmarks.search --hnsw 100000 --even    # HNSW's hardest case
     python -m benchmarks.search --hnsw 100000 --m 32 --ef-construction 128
@@ -90,8 +90,8 @@ def measure(console: Console, sizes: Sequence[int], hnsw: Hnsw) -> Outcome:
         console.print(f"  {faces:,} faces in memory")
         vectors, probes = made_up(faces)
         index = CollectionIndex()
-        for number, vector in enumerate(vectors):
-            index.put(f"f{number}", f"p{number}", vector)
+        for vector in vectors:
+            index.put(new_id(), new_id(), vector)
         del vectors
         search = partial(index.search, count=4)
         figures += [
