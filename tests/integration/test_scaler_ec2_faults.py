@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import TagTypeDef
 
 TICK_SECONDS = 5.0
-ROUNDS, MOST = (12, 7), 15
+MOST = 15
 # The breaker's waits are bounded, so that a run of failures does not outlast the test.
 CONFIG = FleetConfig(
     max_instances=MOST, min_runtime=30, scale_in_window=30, breaker_seconds=20, breaker_longest=40
@@ -226,14 +226,19 @@ def tags(instance: Any) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("kind", "rate", "seed"),
-    [("all", 0.3, 1), ("answers", 0.3, 3), ("refusals", 0.3, 5), ("too slow", 0.15, 7)],
+    ("kind", "rate", "rounds", "seed"),
+    [
+        ("all", 0.3, (12, 7), 1),
+        ("answers", 0.3, (12,), 3),
+        ("refusals", 0.3, (12,), 5),
+        ("too slow", 0.15, (7,), 7),
+    ],
 )
 def test_the_fleet_comes_and_goes_as_wanted_whatever_befalls_the_calls(
-    rig: Rig, kind: str, rate: float, seed: int
+    rig: Rig, kind: str, rate: float, rounds: tuple[int, ...], seed: int
 ) -> None:
     plan = Plan(KINDS[kind], rate, slow_seconds=1.5 * READ_SECONDS, seed=seed)
-    for wanted in ROUNDS:
+    for wanted in rounds:
         rig.proxy.plan, rig.most = plan, 0
         rig.backlog = Backlog(wanted * CONFIG.messages_per_instance, 0)
         rig.until(wanted, ticks=200)
@@ -247,10 +252,10 @@ def test_the_fleet_comes_and_goes_as_wanted_whatever_befalls_the_calls(
         rig.proxy.plan = plan
         rig.backlog = Backlog(0, 0)
         rig.until(0, ticks=200)
-    assert sum(plan.met.values()) >= 10
+    assert sum(plan.met.values()) >= 5
     launched = Counter(tags(each)[TAG_LAUNCH] for each in rig.all())
     assert max(launched.values()) <= CONFIG.launch_batch
-    assert launched.total() == sum(ROUNDS)  # none was launched to be ended at once
+    assert launched.total() == sum(rounds)  # none was launched to be ended at once
 
 
 def test_a_launch_whose_answer_is_lost_is_asked_for_again_and_made_once(rig: Rig) -> None:

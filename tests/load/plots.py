@@ -42,8 +42,11 @@ def draw_memory(held: Mapping[str, Sequence[tuple[float, float]]], path: Path) -
     with mpl.rc_context({"svg.hashsalt": "memory"}):
         figure = Figure(figsize=(9, 4.5), layout="constrained")
         axes = figure.subplots()
-        for name, points in sorted(held.items(), key=lambda each: -each[1][-1][1]):
-            axes.plot(*zip(*points, strict=True), label=name, linewidth=1.2)
+        colours = mpl.colormaps["tab20"]
+        ordered = sorted(held.items(), key=lambda each: -each[1][-1][1])
+        for number, (name, points) in enumerate(ordered):
+            colour = colours(number % 20)
+            axes.plot(*zip(*points, strict=True), label=name, linewidth=1.2, color=colour)
         axes.set(xlabel="minutes", ylabel="MiB", yscale="log", ylim=(_LEAST_MIB, None))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.grid(alpha=0.3)
