@@ -17,9 +17,10 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
+from tests.chaos.fleet import ROOT
 from tests.chaos.place import place
-from tests.chaos.rig import ROOT
-from tests.chaos.scenarios import SCENARIOS, Outcome, played_all
+from tests.chaos.play import Outcome, played_all
+from tests.chaos.scenarios import SCENARIOS
 
 RESULTS = ROOT / ".local" / "chaos"
 
@@ -68,7 +69,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3600.0, help="begin nothing after these")
     chosen = parser.parse_args()
     began = time.monotonic()
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 130)
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 140)
     wanted = [
         each
         for each in SCENARIOS

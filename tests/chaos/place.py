@@ -7,9 +7,51 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.chaos.rig import Place
+from faces.gallery.database import connect
+from faces.gallery.migrations import migrate
+from local_stack.emulator import emulator_service
+from local_stack.postgres import PostgresService
+from local_stack.settings import free_ports
 
 _DISK_SIZE = "700m"
+
+
+class Place:
+    """Emulated AWS and a database, for many runs one after the other.
+
+    Parameters
+    ----------
+    folder : for everything that is written.
+    disk : a small file system of its own, for the database.
+    """
+
+    def __init__(self, folder: Path, disk: Path | None = None) -> None:
+        self.folder = folder
+        self.disk = disk
+        emulator_port, postgres_port = free_ports(2)
+        self.emulator_port = emulator_port
+        self.emulator = emulator_service(
+            emulator_port, "http://127.0.0.1:9", folder, folder / "emulator.log"
+        )
+        self.postgres = PostgresService(
+            postgres_port, (disk or folder) / "postgres", folder / "postgres.log", "secret"
+        )
+        self.postgres_port = postgres_port
+
+    def __enter__(self) -> "Place":
+        try:
+            self.emulator.start()
+            self.postgres.start()
+            with connect(self.postgres.url) as connection:
+                migrate(connection)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.postgres.stop()
+        self.emulator.stop()
 
 
 @contextlib.contextmanager

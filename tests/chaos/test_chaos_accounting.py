@@ -36,6 +36,13 @@ def test_what_is_told_again_harms_nobody() -> None:
     assert (found.repeated, found.clean) == (2, True)
 
 
+def test_who_is_put_back_may_still_succeed_or_be_given_up() -> None:
+    ledger = clean()
+    ledger.put_back.update({"a": 2, "p": 1})
+    found = account(ledger)
+    assert (found.put_back, found.survived, found.clean) == (3, 3, True)
+
+
 def no_result(ledger: Ledger) -> None:
     del ledger.results["a"]
     assert ledger.told is not None

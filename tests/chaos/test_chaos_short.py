@@ -5,7 +5,8 @@ import sys
 import pytest
 
 from tests.chaos.place import place
-from tests.chaos.scenarios import SCENARIOS, played_all
+from tests.chaos.play import played_all
+from tests.chaos.scenarios import SCENARIOS
 
 SCALE = 0.02
 # The longest first.
