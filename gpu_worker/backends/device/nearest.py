@@ -27,7 +27,8 @@ class DeviceRows:
 
     def changed(self, row: int) -> None:
         """Bring this row again before the next search."""
-        self._changed.add(row)
+        if self._copy is not None:  # else all are brought
+            self._changed.add(row)
 
     def find(self, rows: HalfRows, probes: FloatArray, count: int) -> tuple[IndexArray, FloatArray]:
         """Return the most similar rows."""
