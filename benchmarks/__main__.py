@@ -28,6 +28,7 @@ from faces.contracts.version import CODE_VERSION
 
 BENCHMARKS = (
     "benchmarks.worker",
+    "benchmarks.profile",
     "benchmarks.memory",
     "benchmarks.search",
     "benchmarks.people",
