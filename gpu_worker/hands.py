@@ -163,7 +163,7 @@ class Hands:
     def ended(self, task: Task) -> None:
         """Let go of a task that is through; give it back when it is to be."""
         if task.retry_seconds is not None:
-            self.give_back(task.message, 0 if self._closed else task.retry_seconds)
+            self.give_back([task.message], 0 if self._closed else task.retry_seconds)
         else:
             self._let_go(task.message)
         self._on_end(task)
@@ -175,22 +175,29 @@ class Hands:
             self._last_activity = self._clock()
             self._changed.notify_all()
 
-    def give_back(self, message: Received, delay_seconds: int) -> None:
-        """Hand a message back to the queue; it is visible again after the delay."""
-        if not self._let_go(message):
+    def recalled(self, tasks: Sequence[Task]) -> None:
+        """Hand back tasks that were submitted, but not begun."""
+        self.give_back([task.message for task in tasks], 0)
+        for task in tasks:
+            task.hand_back(0)
+            self.ended(task)
+
+    def give_back(self, messages: Sequence[Received], delay_seconds: int) -> None:
+        """Hand messages back to the queue; they are visible again after the delay."""
+        ours = [message for message in messages if self._let_go(message)]
+        if not ours:
             return
-        self._heartbeat.drop([message])
+        self._heartbeat.drop(ours)
         try:
-            self._queue.release(message, delay_seconds)
+            self._queue.release(ours, delay_seconds)
         except TransientError as error:
-            log.warning("message reappears after its timeout only: %s", error.detail)
+            log.warning("messages reappear after their timeout only: %s", error.detail)
 
     def give_back_all(self) -> int:
         """Hand back everything that is still in hand; return how much that was."""
         with self._changed:
             messages = list(self._held.values())
-        for message in messages:
-            self.give_back(message, 0)
+        self.give_back(messages, 0)
         return len(messages)
 
     def _let_go(self, message: Received) -> bool:

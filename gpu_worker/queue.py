@@ -13,7 +13,10 @@ from gpu_worker.aws import aws_call
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_sqs.type_defs import ChangeMessageVisibilityBatchRequestEntryTypeDef
+    from mypy_boto3_sqs.type_defs import (
+        BatchResultErrorEntryTypeDef,
+        ChangeMessageVisibilityBatchRequestEntryTypeDef,
+    )
 
 MAX_BATCH = 10
 """Messages in one SQS call."""
@@ -75,8 +78,8 @@ class JobQueue(Protocol):
     def extend(self, messages: Sequence[Received]) -> list[Received]:
         """Hide messages in hand for another visibility timeout; return those that were lost."""
 
-    def release(self, message: Received, delay_seconds: int) -> None:
-        """Hand a message back; it is visible again after the delay."""
+    def release(self, messages: Sequence[Received], delay_seconds: int) -> None:
+        """Hand messages back; they are visible again after the delay."""
 
     def delete(self, messages: Sequence[Received]) -> None:
         """Remove messages whose work is done."""
@@ -112,38 +115,16 @@ class SqsQueue:
 
     def extend(self, messages: Sequence[Received]) -> list[Received]:
         """Hide messages in hand for another visibility timeout; return those that were lost."""
-        lost = []
-        for start in range(0, len(messages), MAX_BATCH):
-            part = messages[start : start + MAX_BATCH]
-            entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
-                {
-                    "Id": str(index),
-                    "ReceiptHandle": message.receipt,
-                    "VisibilityTimeout": self._visibility_seconds,
-                }
-                for index, message in enumerate(part)
-            ]
-            with aws_call("extending"):
-                answer = self._sqs.change_message_visibility_batch(
-                    QueueUrl=self._url, Entries=entries
-                )
-            lost += [
-                part[int(failed["Id"])]
-                for failed in answer.get("Failed", [])
-                if failed.get(
-                    "SenderFault", True
-                )  # else SQS itself failed, and the next time will do
-            ]
-        return lost
+        failed = self._hide("extending", messages, self._visibility_seconds)
+        # Where SQS itself failed, the next time will do.
+        return [message for message, fault in failed if fault.get("SenderFault", True)]
 
-    def release(self, message: Received, delay_seconds: int) -> None:
-        """Hand a message back; it is visible again after the delay."""
-        with aws_call("handing back"):
-            self._sqs.change_message_visibility(
-                QueueUrl=self._url,
-                ReceiptHandle=message.receipt,
-                VisibilityTimeout=delay_seconds,
-            )
+    def release(self, messages: Sequence[Received], delay_seconds: int) -> None:
+        """Hand messages back; they are visible again after the delay.
+
+        Those that SQS fails on reappear after their timeout.
+        """
+        self._hide("handing back", messages, delay_seconds)
 
     def delete(self, messages: Sequence[Received]) -> None:
         """Remove messages whose work is done."""
@@ -157,3 +138,25 @@ class SqsQueue:
                         for index, message in enumerate(part)
                     ],
                 )
+
+    def _hide(
+        self, doing: str, messages: Sequence[Received], seconds: int
+    ) -> "list[tuple[Received, BatchResultErrorEntryTypeDef]]":
+        """Set for how long messages stay hidden; return those that failed, and why."""
+        failed = []
+        for start in range(0, len(messages), MAX_BATCH):
+            part = messages[start : start + MAX_BATCH]
+            entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
+                {
+                    "Id": str(index),
+                    "ReceiptHandle": message.receipt,
+                    "VisibilityTimeout": seconds,
+                }
+                for index, message in enumerate(part)
+            ]
+            with aws_call(doing):
+                answer = self._sqs.change_message_visibility_batch(
+                    QueueUrl=self._url, Entries=entries
+                )
+            failed += [(part[int(fault["Id"])], fault) for fault in answer.get("Failed", [])]
+        return failed

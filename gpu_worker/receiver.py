@@ -71,9 +71,9 @@ class Receiver:
         except MalformedMessageError as error:
             # Nobody waits for it; after the last delivery it is kept as a dead letter.
             log.error("malformed message %s: %s", message.message_id, error)
-            self._hands.give_back(message, 0)
+            self._hands.give_back([message], 0)
             return
         with log_scope(job_id=job.job_id, request_id=job.trace_id):
             log.debug("received", extra={"receive_count": message.receive_count})
             if not self._hands.begin(Task(message, job), self._submit):
-                self._hands.give_back(message, 0)
+                self._hands.give_back([message], 0)

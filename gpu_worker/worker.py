@@ -167,9 +167,7 @@ class Worker:
         deadline = self._clock() + self._pace.drain_seconds
         self._stop.set()
         self._hands.close()
-        for task in self._coordinator.hurry():
-            task.hand_back(0)
-            self._hands.ended(task)
+        self._hands.recalled(self._coordinator.hurry())
         self._hands.wait_for_tasks(deadline - _LEAVING_SECONDS - self._clock())
         # Also what a receive brings that was under way; a long poll may outlast us.
         self._hands.wait_for_receives(max(0.0, deadline - _LEAVING_SECONDS - self._clock()))

@@ -41,7 +41,7 @@ def test_a_received_message_is_hidden_until_it_is_released(worker_stack: WorkerS
     [message] = queue.receive(10, 1)
     assert not message.redelivered
     assert queue.receive(10, 0) == []
-    queue.release(message, 0)
+    queue.release([message], 0)
     [again] = queue.receive(10, 1)
     assert again.redelivered
     assert again.receive_count == 2

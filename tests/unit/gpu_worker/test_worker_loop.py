@@ -236,6 +236,22 @@ def test_a_suspect_that_only_waited_is_not_on_record(bench: Bench) -> None:
     assert sorted(bench.queue.released) == [("r0", 0), ("r1", 0)]
 
 
+def test_what_was_not_begun_is_handed_back_together(bench: Bench) -> None:
+    bench.worker()
+    for _ in range(3):
+        bench.queue.put(body())
+    messages = bench.queue.receive(3, 0)
+    bench.hands.keep(messages)
+    tasks = [Task(message, message.job()) for message in messages]
+    for task in tasks[:2]:
+        assert bench.hands.begin(task, lambda _: None)
+    bench.hands.recalled(tasks[:2])
+    assert (bench.queue.releases, bench.hands.count) == (1, 1)
+    assert bench.hands.give_back_all() == 1
+    assert sorted(bench.queue.released) == [("r0", 0), ("r1", 0), ("r2", 0)]
+    assert bench.hands.wait_for_tasks(0)
+
+
 def test_trust_in_new_messages_grows_by_and_by(bench: Bench) -> None:
     bench.receivers, bench.in_hand, bench.batch = 1, 8, 1
     for _ in range(40):
