@@ -1,5 +1,7 @@
 """What the worker benchmark makes of its measurements; nothing is measured."""
 
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -54,3 +56,13 @@ def test_memory_that_grows_misses_its_target() -> None:
     assert [figure.name for figure in grown if not figure.met] == ["end over middle"]
     high = memory.figures([300.0, 350.0, 351.0], 460.0)
     assert [figure.name for figure in high if not figure.met] == ["peak"]
+
+
+def test_a_process_that_does_not_listen_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the benchmark is stopped in the middle of a measurement."""
+    monkeypatch.setattr(worker, "_END_SECONDS", 0.1)
+    busy = subprocess.Popen(["sleep", "60"], stdin=subprocess.PIPE, text=True)
+    process = worker.Process.__new__(worker.Process)
+    process._process = busy
+    process.end()
+    assert busy.returncode == -signal.SIGKILL
