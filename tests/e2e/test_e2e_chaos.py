@@ -19,8 +19,11 @@ import psutil
 import pytest
 
 from faces.client import Client, Photo
+from faces.client.errors import ApiError, JobFailed
 from faces.client.retry import RetryPolicy
-from faces.contracts.jobs import ContentType, JobState
+from faces.contracts.ids import new_id
+from faces.contracts.jobs import ContentType, JobKind, JobParams, JobState
+from faces.contracts.keys import Scope
 from faces.contracts.names import RESULT_PREFIX, UPLOAD_PREFIX
 from local_stack.stack import SCALER_FUNCTION, STAGE, LocalStack
 from tests.chaos.photos import photo
@@ -179,6 +182,11 @@ def test_a_form_that_was_changed_opens_nothing(stack: LocalStack) -> None:
         sent = {name: value for name, value in fields.items() if value is not None}
         answer = httpx.post(upload["url"], data=sent, files={"file": ("a.png", photo(1))})
         assert answer.status_code in (400, 403), (what, answer.status_code)
+    late = aws(stack, "s3").generate_presigned_post(
+        Bucket=stack.settings.names.in_bucket, Key=f"{UPLOAD_PREFIX}{new_id()}", ExpiresIn=-1
+    )
+    answer = httpx.post(late["url"], data=late["fields"], files={"file": ("a.png", photo(1))})
+    assert (answer.status_code, "expired" in answer.text) == (403, True)
     too_large = opened(stack)["upload"]
     answer = httpx.post(
         too_large["url"],
@@ -293,10 +301,25 @@ def kill_lambdas(emulator: int | None) -> None:
                 child.kill()
 
 
-def test_no_log_holds_a_secret_a_photo_or_a_vector(stack: LocalStack) -> None:
-    """What all tests above made the parts say."""
+def test_no_log_holds_a_secret_a_photo_or_a_vector(stack: LocalStack, client: Client) -> None:
+    """What all tests above, keys and vectors, right and wrong ones, made the parts say."""
+    name, wrong = "Annabel Lee", "a-key-that-nobody-has"
+    door = client.manage.create_key("door", [Scope.ADMIN], tenant="acme").key
+    for key in (door, door[:-1] + "-", wrong):
+        headers = {"X-Api-Key": key}
+        httpx.get(f"{stack.url}/v1/people?q={name}", headers=headers, timeout=60)
+    client.run(a_photo(4), JobKind.ENROLL, params=JobParams(person_name=name, force=True))
+    [annabel] = [each for each in client.manage.export() if each.name == name]
+    list(client.manage.import_people([annabel], "copy"))
+    [face] = annabel.faces
+    turned = face.model_copy(update={"vector": face.vector[::-1]})
+    with pytest.raises(ApiError):
+        list(client.manage.import_people([annabel.model_copy(update={"faces": (turned,)})]))
+    with pytest.raises(JobFailed):
+        client.run(a_photo(5), JobKind.ENROLL, params=JobParams(person_id=new_id()))
     secrets = (stack.settings.state_dir / "secrets.json").read_text()
     hidden = [value for value in re.findall(r'"([^"]{16,})"', secrets) if value]
+    hidden += [name, wrong, door[-30:], face.vector[100:160], turned.vector[100:160]]
     hidden += [stack.api_key, base64.b64encode(photo(1))[100:180].decode(), photo(1)[100:140].hex()]
     vector = re.compile(r"(-?\d\.\d{3,}(e-\d+)?,? *){8}")
     signed = re.compile(r"x-amz-signature[^0-9a-z]{1,8}[0-9a-f]{64}", re.IGNORECASE)
