@@ -142,6 +142,27 @@ def _code(error: ClientError) -> str:
     return error.response.get("Error", {}).get("Code", "")
 
 
+class _Begun:
+    """A stream whose first byte has come, so that the head before it had come whole."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._first = stream.read(1)
+
+    def read(self, amt: int | None = None, /) -> bytes:
+        """Return at most `amt` further bytes, or all that are left."""
+        if amt == 0:
+            return b""
+        first, self._first = self._first, b""
+        if amt is None:
+            return first + self._stream.read()
+        return first + self._stream.read(amt - len(first)) if amt > len(first) else first
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._stream.close()
+
+
 class S3Objects:
     """`Objects` of S3.
 
@@ -172,7 +193,7 @@ class S3Objects:
                 if _code(error) in _MISSING:
                     return None
                 raise
-        return _info(found), found["Body"]
+            return _info(found), _Begun(found["Body"])
 
     def read(self, bucket: str, key: str) -> bytes | None:
         """Return all bytes of an object, or None where there is none."""

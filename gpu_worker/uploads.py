@@ -17,7 +17,7 @@ _GONE = "The photo is no longer stored; send it again."
 
 @dataclass(frozen=True)
 class Upload:
-    """An uploaded object; its bytes are not read before `read` is called.
+    """An uploaded object; all but its first byte is read when `read` is called.
 
     Attributes
     ----------
@@ -69,12 +69,14 @@ class S3Uploads:
                 raise
         require_whole(answer)
         body, size = answer["Body"], answer["ContentLength"]
+        with aws_call("reading the upload"):
+            first = body.read(1)  # once it is here, the metadata before it is whole
 
         def read() -> bytes:
             with body:
                 if size > self._max_bytes:
                     raise PhotoError(ErrorCode.UPLOAD_TOO_LARGE)
                 with aws_call("reading the upload"):
-                    return body.read()
+                    return first + body.read()
 
         return Upload(metadata=dict(answer["Metadata"]), read=read)
