@@ -24,6 +24,7 @@ class Ledger:
     rewritten : whose result was seen to change.
     told : the ends that were announced, as often as they were.
     dead_letters : of whom one is kept.
+    enrolments : the uploads that ask for a face to be enrolled.
     enrolled : how many faces each enrolment made.
     left : messages that remain, by queue, in hand ones included.
     """
@@ -36,6 +37,7 @@ class Ledger:
     rewritten: set[str] = field(default_factory=set)
     told: dict[str, Counter[str]] | None = None
     dead_letters: set[str] = field(default_factory=set)
+    enrolments: set[str] = field(default_factory=set)
     enrolled: Counter[str] = field(default_factory=Counter)
     left: dict[str, int] = field(default_factory=dict)
 
@@ -89,9 +91,14 @@ def account(ledger: Ledger) -> Account:
     innocent = {job for job in given_up if ledger.uploads.get(job, GAVE_UP) != GAVE_UP}
     lost |= found.add("given up without a fault of their own", innocent)
     lost |= found.add("given up without a dead letter", given_up - ledger.dead_letters)
+    done = {job for job in ledger.uploads if ledger.results.get(job) == SUCCEEDED}
+    lost |= found.add("done without a message to the workers", _never(ledger.requests, done))
+    lost |= found.add("enrolled without a face", _never(ledger.enrolled, done & ledger.enrolments))
     doubled = found.add("whose result changed", ledger.rewritten)
     doubled |= found.add("that were never uploaded", set(ledger.results) - set(ledger.uploads))
     told = ledger.told or {}
+    heard = set(ledger.events or ()) | set(ledger.requests or ()) | ledger.dead_letters
+    doubled |= found.add("heard of but never uploaded", heard - set(ledger.uploads))
     doubled |= found.add("with two different ends", {job for job in told if len(told[job]) > 1})
     doubled |= found.add(
         "told otherwise than the result says",
@@ -103,7 +110,7 @@ def account(ledger: Ledger) -> Account:
         for job, end in ledger.results.items()
         if job in ledger.uploads and end != ledger.uploads[job]
     } - innocent
-    found.add("that ended otherwise than expected", wrong)
+    found.add(f"that ended otherwise than expected, {_ends(ledger, wrong)}", wrong)
     bad = lost | stuck | doubled | wrong
     return Account(
         tried=len(ledger.uploads),
@@ -116,6 +123,10 @@ def account(ledger: Ledger) -> Account:
         put_back=ledger.put_back.total(),
         problems=tuple(found.problems),
     )
+
+
+def _ends(ledger: Ledger, jobs: set[str]) -> str:
+    return ", ".join(sorted({ledger.results[job] for job in jobs}))
 
 
 class _Problems:

@@ -160,6 +160,7 @@ class Rig:
         params = JobParams()
         if kind is JobKind.ENROLL:
             params = JobParams(person_name=job_id, force=True)
+            self.ledger.enrolments.add(job_id)
         request = JobRequest(kind=kind, params=params, content_type=ContentType.PNG)
         self.ledger.uploads[job_id] = expect
         self._clean_s3.put_object(

@@ -18,6 +18,7 @@ def clean() -> Ledger:
         results=dict(ends),
         told={job: Counter([end]) for job, end in ends.items()},
         dead_letters={"p"},
+        enrolments={"a"},
         enrolled=Counter({"a": 1}),
     )
 
@@ -85,6 +86,19 @@ def without_event(ledger: Ledger) -> None:
     del ledger.events["b"]
 
 
+def without_message(ledger: Ledger) -> None:
+    assert ledger.requests is not None
+    del ledger.requests["b"]
+
+
+def without_face(ledger: Ledger) -> None:
+    ledger.enrolled.clear()
+
+
+def heard_of(ledger: Ledger) -> None:
+    ledger.dead_letters.add("z")
+
+
 def rewritten(ledger: Ledger) -> None:
     ledger.rewritten.add("b")
 
@@ -117,9 +131,12 @@ def leftover(ledger: Ledger) -> None:
         (given_up_innocently, "lost"),
         (without_letter, "lost"),
         (without_event, "lost"),
+        (without_message, "lost"),
+        (without_face, "lost"),
         (stuck, "stuck"),
         (leftover, "stuck"),
         (rewritten, "doubled"),
+        (heard_of, "doubled"),
         (told_twice_differently, "doubled"),
         (told_wrongly, "doubled"),
         (from_nowhere, "doubled"),
