@@ -2,7 +2,7 @@
 
 import re
 
-from tests.security.audit import ROOT, VERSIONS, known
+from tests.security.audit import ROOT, VERSIONS, known, pins
 
 
 def test_a_known_vulnerability_is_found_and_what_is_unknown_is_counted() -> None:
@@ -41,3 +41,9 @@ def test_every_requirement_is_pinned_in_the_list_that_is_audited() -> None:
     }
     assert len(asked) > 25
     assert asked - listed == set()
+
+
+def test_the_tools_that_are_installed_apart_are_audited_too() -> None:
+    names = {pin.split("==")[0].split("[")[0] for pin in pins()}
+    assert {"ministack", "checkov", "torch", "facenet-pytorch"} <= names
+    assert all("==" in pin and " " not in pin for pin in pins())
