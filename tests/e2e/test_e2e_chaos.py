@@ -111,7 +111,18 @@ def a_photo(number: int) -> Photo:
     return Photo(photo(number), ContentType.PNG, f"{number}.png")
 
 
-def aws(stack: LocalStack, service: Literal["s3", "sqs", "lambda"]) -> Any:
+def said_by_lambdas(stack: LocalStack) -> dict[str, str]:
+    """Return what stands in the logs of each function, which are no files."""
+    client, said = aws(stack, "logs"), {}
+    for group in client.describe_log_groups()["logGroups"]:
+        name = group["logGroupName"]
+        pages = client.get_paginator("filter_log_events").paginate(logGroupName=name)
+        said[name] = "\n".join(event["message"] for page in pages for event in page["events"])
+    assert any(f"{stack.settings.names.stack}-{STAGE}" in name for name in said)
+    return said
+
+
+def aws(stack: LocalStack, service: Literal["s3", "sqs", "lambda", "logs"]) -> Any:
     environment = stack.client_environment()
     return boto3.client(
         service,
@@ -326,12 +337,15 @@ def test_no_log_holds_a_secret_a_photo_or_a_vector(stack: LocalStack, client: Cl
     logs = sorted(stack.settings.log_dir.glob("*.log"))
     assert len(logs) >= 6
     assert sum(log.stat().st_size for log in logs) > 5_000
-    for log in logs:
-        lines = log.read_text(errors="replace").splitlines()
+    written = {log.name: log.read_text(errors="replace") for log in logs}
+    written |= said_by_lambdas(stack)
+    assert '"answered"' in "".join(written.values()), "what Lambdas say is there"
+    for log, whole in written.items():
+        lines = whole.splitlines()
         # Metrics are lists of numbers too, and nothing but numbers.
         text = "\n".join(line for line in lines if "CloudWatchMetrics" not in line)
         for secret in hidden:
-            assert secret not in text, log.name
+            assert secret not in text, log
         for pattern in (vector, signed):
             found = pattern.search(text)
-            assert found is None, (log.name, text[found.start() - 200 : found.start()])
+            assert found is None, (log, text[found.start() - 200 : found.start()])
