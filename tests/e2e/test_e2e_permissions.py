@@ -160,6 +160,8 @@ def do_everything(stack: LocalStack, client: Client) -> None:
         queues.send_message(QueueUrl=url, MessageBody=notification(names.in_bucket, lost))
         for given_up in (left, lost):
             eventually(lambda: failed(api, given_up), "it is given up", 60)  # noqa: B023
+        # By who gave it up, before the operator's redrive does it.
+        eventually(lambda: forgotten(stack, attempt), "its attempts are forgotten", 60)
         client_of(stack, "s3").put_object(
             Bucket=names.in_bucket,
             Key=upload_key(left),
@@ -172,6 +174,13 @@ def do_everything(stack: LocalStack, client: Client) -> None:
     for name in ("sweep", "migrate"):
         answer = functions.invoke(FunctionName=f"{stack.settings.stack}-local-{name}")
         assert "FunctionError" not in answer, answer["Payload"].read()
+
+
+def forgotten(stack: LocalStack, key: str) -> bool:
+    found = client_of(stack, "s3").list_objects_v2(
+        Bucket=stack.settings.names.out_bucket, Prefix=key
+    )
+    return "Contents" not in found
 
 
 def failed(api: httpx.Client, job_id: str) -> bool:
