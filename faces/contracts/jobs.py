@@ -16,6 +16,7 @@ from faces.contracts.base import Document, StoredDocument
 from faces.contracts.errors import ErrorCode, ErrorInfo, FacesError
 from faces.contracts.names import PLACE_NAME
 from faces.contracts.results import JobResult
+from faces.contracts.texts import Line
 
 DEFAULT_TENANT = "default"
 DEFAULT_COLLECTION = "default"
@@ -27,7 +28,7 @@ MAX_WAIT_SECONDS = 20
 
 CollectionName = Annotated[str, Field(pattern=f"^{PLACE_NAME}$")]
 FileName = Annotated[str, Field(min_length=1, max_length=200)]
-PersonName = Annotated[str, Field(min_length=1, max_length=200)]
+PersonName = Annotated[str, Field(min_length=1, max_length=200), Line]
 
 
 class JobKind(StrEnum):

@@ -3,29 +3,20 @@
 from datetime import date, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from faces.contracts.base import Document, StoredDocument
 from faces.contracts.jobs import DEFAULT_COLLECTION, CollectionName, PersonName
 from faces.contracts.results import FaceQuality
+from faces.contracts.texts import Line
 
 MAX_LIMIT = 1000
-
-
-def _one_line(text: str) -> str:
-    """Return `text` without outer blanks; refuse what no database or page can show."""
-    stripped = text.strip()
-    if not stripped or not stripped.isprintable():
-        raise ValueError("must hold visible text without control characters")
-    return stripped
 
 
 def _drop_default(schema: dict[str, Any]) -> None:
     del schema["default"]
 
 
-Line = AfterValidator(_one_line)
-Name = Annotated[PersonName, Line]
 Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$"), Line]
 ExternalId = Annotated[str, Field(min_length=1, max_length=200), Line]
 
@@ -40,7 +31,7 @@ class NewPerson(Document):
     external_id : the client's own key of the person; unique in the collection.
     """
 
-    name: Name
+    name: PersonName
     birthdate: date | None = None
     email: Email | None = None
     external_id: ExternalId | None = None
@@ -50,7 +41,7 @@ class PersonUpdate(Document):
     """What to change of a person: the fields that are given; null empties one."""
 
     # The default is never stored: only fields that were given are.
-    name: Name = Field(default="", json_schema_extra=_drop_default)
+    name: PersonName = Field(default="", json_schema_extra=_drop_default)
     birthdate: date | None = None
     email: Email | None = None
     external_id: ExternalId | None = None
@@ -70,7 +61,7 @@ class EnrolUnknown(Document):
     collection: CollectionName = DEFAULT_COLLECTION
     req_id: str | None = Field(default=None, min_length=1, max_length=36)
     person_id: str | None = Field(default=None, max_length=36)
-    name: Name | None = None
+    name: PersonName | None = None
     birthdate: date | None = None
     email: Email | None = None
     external_id: ExternalId | None = None

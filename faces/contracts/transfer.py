@@ -12,8 +12,10 @@ from pydantic import AfterValidator, Field
 from faces.contracts.base import Document, StoredDocument
 from faces.contracts.collections import CollectionSettings
 from faces.contracts.errors import ErrorCode
-from faces.contracts.people import Email, ExternalId, Line, Name
+from faces.contracts.jobs import PersonName
+from faces.contracts.people import Email, ExternalId
 from faces.contracts.results import FaceQuality
+from faces.contracts.texts import Line
 
 MAX_PEOPLE = 200
 # An answer of Lambda has 6 MB at most ("Lambda quotas", Lambda developer guide); a face takes
@@ -48,7 +50,7 @@ class PersonRecord(Document):
     """A person with all faces."""
 
     person_id: str = Field(min_length=36, max_length=36)
-    name: Name
+    name: PersonName
     birthdate: date | None = None
     email: Email | None = None
     external_id: ExternalId | None = None

@@ -7,10 +7,9 @@ from itertools import groupby
 from typing import Protocol, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
 
 from faces.contracts.collections import CollectionSettings
-from faces.contracts.errors import ErrorCode, FacesError, InvalidInput, PhotoError, TransientError
+from faces.contracts.errors import ErrorCode, FacesError, PhotoError, TransientError
 from faces.contracts.ids import derived_id
 from faces.contracts.jobs import JobKind, JobRequest
 from faces.contracts.results import DetectedFace, Enrolment, FaceQuality
@@ -169,7 +168,7 @@ class Match:
 
     def _enroll(self, task: Task) -> None:
         request, params = task.request, task.request.params
-        person = params.person_id or _new_person(params.person_name or "")
+        person = params.person_id or NewPerson(name=params.person_name or "")
         settings = self.gallery.collection_settings(request.tenant, request.collection)
         [(number, _)] = task.picked
         task.enrolment = self._making_collection(
@@ -247,12 +246,3 @@ class Match:
 
 def _scope(task: Task) -> tuple[str, str]:
     return task.request.tenant, task.request.collection
-
-
-def _new_person(name: str) -> NewPerson:
-    try:
-        return NewPerson(name=name)
-    except ValidationError:
-        raise InvalidInput(
-            "params.person_name", "The person's name must hold visible text."
-        ) from None

@@ -21,7 +21,7 @@ from pydantic import BaseModel
 from chalice_app.api import OPERATIONS
 from chalice_app.forms import MAX_PARTS, MULTIPART
 from chalice_app.registry import Operation
-from faces.contracts import collections, jobs, people
+from faces.contracts import collections, jobs, people, texts
 from faces.contracts.errors import InvalidInput
 from faces.contracts.ids import new_id
 from faces.gallery.records import NewPerson
@@ -200,8 +200,10 @@ BOTH = {"false_accept_rate": 0.1, "threshold": 0.5}
 REQ = {"req_id": "r"}
 BY_HAND = [
     # Texts that people read, and that the database keeps.
-    Case("enroll_person", "name", "visible", {**REQ, "name": " \t"}, of=people._one_line),
-    Case("update_person", "external_id", "visible", {"external_id": "a\0b"}, of=people._one_line),
+    Case("enroll_person", "name", "visible", {**REQ, "name": " \t"}, of=texts.one_line),
+    Case("update_person", "external_id", "visible", {"external_id": "a\0b"}, of=texts.one_line),
+    Case("create_job", "params.person_name", "visible",
+         {"kind": "enroll", "params": {"person_name": "a\nb"}}, of=texts.one_line),
     Case("create_job", "file_name", "control", {"file_name": "a\nb"},
          of=jobs.NewJob._no_control_characters),
     # What belongs together, or excludes each other.
@@ -274,7 +276,7 @@ BY_HAND = [
         )
     ),
     Case("add_user", "email", "pattern", {**GOOD["add_user"], "email": "no address"}),
-    Case("add_user", "name", "visible", {**GOOD["add_user"], "name": "\t"}, of=people._one_line),
+    Case("add_user", "name", "visible", {**GOOD["add_user"], "name": "\t"}, of=texts.one_line),
     # What only the gallery knows.
     Case("list_people", "cursor", "next_cursor", query="cursor=x"),
     Case("list_audit", "cursor", "next_cursor", query="cursor=x"),
