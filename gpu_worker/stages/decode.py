@@ -1,6 +1,7 @@
 """Decode: from bytes to upright RGB pixels, so many pixels at a time."""
 
 import threading
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from gpu_worker.protocol import Task
 class PixelBudget:
     """Bounds the pixels that are decoded at the same time, and so the memory.
 
+    Who comes first is first: small photos that always find room would keep a large one waiting
+    as long as they come.
+
     Parameters
     ----------
     total : pixels; a photo of more waits until it is the only one.
@@ -19,19 +23,27 @@ class PixelBudget:
     def __init__(self, total: int) -> None:
         self._total = total
         self._used = 0
+        self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
 
     def acquire(self, pixels: int) -> None:
         """Wait until so many pixels are free, and take them."""
+        turn = object()
         with self._changed:
-            self._changed.wait_for(lambda: not self._used or self._used + pixels <= self._total)
+            self._waiting.append(turn)
+            self._changed.wait_for(lambda: self._waiting[0] is turn and self._has_room(pixels))
+            self._waiting.popleft()
             self._used += pixels
+            self._changed.notify_all()
 
     def release(self, pixels: int) -> None:
         """Give pixels back."""
         with self._changed:
             self._used -= pixels
             self._changed.notify_all()
+
+    def _has_room(self, pixels: int) -> bool:
+        return not self._used or self._used + pixels <= self._total
 
 
 @dataclass(frozen=True)

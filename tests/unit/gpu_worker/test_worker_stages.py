@@ -56,6 +56,21 @@ def test_a_photo_beyond_the_budget_is_decoded_alone() -> None:
     assert third.wait(SECONDS)
 
 
+@pytest.mark.parametrize("pixels", [90, 1000])
+def test_small_photos_do_not_overtake_a_large_one_for_ever(pixels: int) -> None:
+    budget, large, small = PixelBudget(100), threading.Event(), threading.Event()
+    budget.acquire(20)
+    waiting = threading.Thread(target=lambda: (budget.acquire(pixels), large.set()), daemon=True)
+    waiting.start()
+    waiting.join(0.05)
+    threading.Thread(target=lambda: (budget.acquire(20), small.set()), daemon=True).start()
+    assert not small.wait(0.05)
+    budget.release(20)
+    assert large.wait(SECONDS)
+    budget.release(pixels)
+    assert small.wait(SECONDS)
+
+
 def finished(world: FakeWorld, count: int) -> list[Task]:
     """Return tasks that only have to be announced."""
     tasks = []
