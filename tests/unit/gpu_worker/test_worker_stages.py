@@ -60,10 +60,15 @@ def test_a_photo_beyond_the_budget_is_decoded_alone() -> None:
 def test_small_photos_do_not_overtake_a_large_one_for_ever(pixels: int) -> None:
     budget, large, small = PixelBudget(100), threading.Event(), threading.Event()
     budget.acquire(20)
-    waiting = threading.Thread(target=lambda: (budget.acquire(pixels), large.set()), daemon=True)
+
+    def take(wanted: int, taken: threading.Event) -> None:
+        budget.acquire(wanted)
+        taken.set()
+
+    waiting = threading.Thread(target=take, args=(pixels, large), daemon=True)
     waiting.start()
     waiting.join(0.05)
-    threading.Thread(target=lambda: (budget.acquire(20), small.set()), daemon=True).start()
+    threading.Thread(target=take, args=(20, small), daemon=True).start()
     assert not small.wait(0.05)
     budget.release(20)
     assert large.wait(SECONDS)
