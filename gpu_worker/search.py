@@ -55,6 +55,7 @@ class LimitedSearch:
         self._clock = clock
         self._index: GalleryIndex | None = None
         self._counted_at: float | None = None
+        self._followed_at = float("-inf")
         self._remote_names: dict[str, str] = {}
 
     @property
@@ -75,10 +76,17 @@ class LimitedSearch:
         TransientError
             When the database is away.
         """
+        now = self._clock()
         if self._index is None:
             self._come_back()
+        elif now - self._followed_at >= _COUNT_SECONDS:
+            # All that came meanwhile is fetched at once; it may be more than there is room for.
+            faces = self._remote.count()
+            if faces > self._limit:
+                self._leave(faces)
         if self._index is not None:
             self._index.follow()
+            self._followed_at = now
             if len(self._index) > self._limit:
                 self._leave(len(self._index))
 

@@ -22,6 +22,7 @@ class FakeGallery:
 
     faces: int
     loads: int = 0
+    follows: int = 0
     asked: list[int] = field(default_factory=list)
     counts: int = 0
     others: int = 0
@@ -35,6 +36,7 @@ class FakeGallery:
         )
 
     def changes_since(self, position: int, model_tag: str) -> Changes | None:
+        self.follows += 1
         numbers = range(position, self.faces)
         vectors = [unit(number).astype(np.float16) for number in numbers]
         return Changes(
@@ -114,6 +116,14 @@ def test_a_gallery_that_grows_too_large_is_let_go() -> None:
     assert bench.follow(LIMIT)
     assert not bench.follow(LIMIT + 1)
     assert not bench.follow(LIMIT)
+
+
+def test_what_came_while_nobody_looked_is_not_fetched_beyond_the_limit() -> None:
+    bench = Bench(FakeGallery(LIMIT))
+    assert bench.follow(LIMIT)
+    assert bench.follow(LIMIT, seconds=61)
+    assert not bench.follow(1000 * LIMIT, seconds=61)
+    assert (bench.gallery.loads, bench.gallery.follows) == (1, 1)
 
 
 def test_a_gallery_that_shrank_comes_back_after_a_while() -> None:
