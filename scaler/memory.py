@@ -19,6 +19,8 @@ _METRIC_LAG = 120.0
 # Over which the throughput is averaged, and what has to be seen of it first.
 _THROUGHPUT_SECONDS = 1800.0
 _LEAST_BUSY_SECONDS = 60.0
+# When something last happened, or since when it does.
+_PAST = ("ticked_at", "quiet_since", "waiting_since", "lost_at", "scaled_out_at", "scaled_in_at")
 
 
 def remember(
@@ -65,6 +67,37 @@ def remember(
             late=observation.completed is not None,
         ),
         usage=_usage(state.usage, fleet, photos, len(observation.booted), elapsed, now),
+    )
+
+
+def not_ahead(state: ControllerState, config: FleetConfig, now: float) -> ControllerState:
+    """Return the state without the times to come that a clock which was ahead left behind.
+
+    What happened did so by now; what waits, waits no longer than it was meant to.
+    """
+    if state.ticked_at <= now:
+        return state
+    breaker, made = state.breaker, state.intent
+    past: dict[str, Any] = {name: min(getattr(state, name), now) for name in _PAST} | {
+        name: tuple((min(at, now), number) for at, number in getattr(state, name))
+        for name in ("wants", "dead")
+    }
+    return replace(
+        state,
+        **past,
+        samples=(),
+        busy=(),
+        launched={each: min(at, now) for each, at in state.launched.items()},
+        cool_offs={
+            key: min(until, now + config.cool_off_seconds) for key, until in state.cool_offs.items()
+        },
+        backoff_until=min(state.backoff_until, now + state.backoff),
+        breaker=replace(
+            breaker,
+            until=min(breaker.until, now + breaker.wait),
+            probe_at=min(breaker.probe_at, now),
+        ),
+        intent=None if made is None else replace(made, at=min(made.at, now)),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from scaler.decide import decide
-from scaler.memory import newly_booted
+from scaler.memory import newly_booted, not_ahead
 from scaler.model import Backlog, Decision, Fleet, FleetConfig, Observation
 from scaler.naming import nameless
 from scaler.observe import QueueMetrics
@@ -98,6 +98,7 @@ class Controller:
         backlog, fleet = self.reads.backlog(), self.reads.fleet()
         metrics = self.reads.queue_metrics(backlog)
         now = self.clock()
+        state = not_ahead(state, config, now)
         observation = Observation(
             backlog=backlog,
             fleet=fleet,

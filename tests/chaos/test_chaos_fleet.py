@@ -90,3 +90,23 @@ def test_instances_that_never_boot_are_replaced_and_not_by_ever_more() -> None:
             world.ec2.machines[instance_id].tags[TAG_READY] = "1"
         world.wait(TICK)
     assert len(world.running()) == 4
+
+
+@pytest.mark.parametrize("ahead", [-86_400.0, -300.0, 300.0, 3_600.0, 86_400.0])
+@pytest.mark.parametrize("ticks", [1, 5])
+@pytest.mark.parametrize("before", [0, 1, 3])
+def test_a_clock_that_was_wrong_for_some_ticks_delays_nobody_for_long(
+    ahead: float, ticks: int, before: int
+) -> None:
+    world = World(FleetConfig(max_instances=15), Backlog(5 * WANTED, 0))
+    world.ec2.boot = 40.0
+    for tick in range(before + ticks):
+        world.ahead = ahead if tick >= before else 0.0
+        world.tick()
+        world.wait(TICK)
+    world.ahead = 0.0
+    for _ in range(48):
+        world.tick()
+        assert world.existing() <= WANTED
+        world.wait(TICK)
+    assert len(world.running()) == WANTED

@@ -48,12 +48,14 @@ class World:
     backlog : what SQS answers, None for no answer.
     blind : EC2 does not answer descriptions.
     slow : seconds that a reading takes.
+    ahead : seconds by which the controller's clock is wrong.
     """
 
     config: FleetConfig
     backlog: Backlog | None = field(default_factory=lambda: Backlog(0, 0))
     blind: bool = False
     slow: float = 0.0
+    ahead: float = 0.0
     now: float = START
     store: MemoryStore = field(default_factory=MemoryStore)
     ready_tag: bool = False
@@ -71,14 +73,18 @@ class World:
 
     def cold_start(self) -> None:
         """Replace the process: only the store and EC2 remember."""
-        self.template = TemplateWatch(cast(Any, self.ec2), NAMES, lambda: self.now)
+        self.template = TemplateWatch(cast(Any, self.ec2), NAMES, self.clock)
         self.controller = Controller(
             store=self.store,
             reads=_Reads(self),
             executor=Executor(cast(Any, self.ec2), NAMES),
             config=lambda: (self.config, None),
-            clock=lambda: self.now,
+            clock=self.clock,
         )
+
+    def clock(self) -> float:
+        """Return the controller's time."""
+        return self.now + self.ahead
 
     # -- what happens
 

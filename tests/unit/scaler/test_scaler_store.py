@@ -63,6 +63,15 @@ def test_a_second_controller_waits_for_the_lease() -> None:
     assert world.controller.tick() is not None
 
 
+def test_a_lease_that_was_taken_by_a_clock_that_is_ahead_blocks_nobody_for_long() -> None:
+    s3 = FakeS3()
+    ahead, mine = store(s3, "ahead"), store(s3)
+    ahead.open(START + 86_400)
+    mine.open(START)
+    with pytest.raises(LeaseHeldError):
+        ahead.save(ControllerState(), START + 86_400)
+
+
 def test_a_controller_that_lost_its_lease_does_not_act() -> None:
     world = World(FleetConfig(), Backlog(0, 0))
     s3 = FakeS3()
