@@ -18,7 +18,15 @@ from tests.fixtures.photos import encoded, public_photo
 from tests.load.crowd import Crowd, crowd
 from tests.load.plots import draw_memory, draw_stages
 from tests.load.stack import CheapStack, real_networks, settings
-from tests.load.stages import ROOT, USERS, Limits, Stage, run_stage, violations
+from tests.load.stages import (
+    ROOT,
+    USERS,
+    Limits,
+    Stage,
+    overload_violations,
+    run_stage,
+    violations,
+)
 from tests.load.usage import Usage
 
 RESULTS = ROOT / ".local" / "load"
@@ -130,7 +138,6 @@ def overload(run: Chosen) -> list[str]:
             run_stage(users, run.seconds, environ, sent, run.folder, stop_seconds=10)
             for users in OVERLOAD
         ]
-    found = []
     headings = ("users", "jobs", "jobs/s", "let in p95 s", "answered 429", "429 p95 s")
     made = table("More than is taken: 4 at once, 16 waiting", *headings)
     for each in done:
@@ -142,17 +149,9 @@ def overload(run: Chosen) -> list[str]:
             str(each.shed),
             f"{each.shed_p95 / 1000:.2f}",
         )
-        for what, p95, limit in (
-            ("let in", each.let_in_p95, LET_IN_MS),
-            ("turned away", each.shed_p95, SHED_MS),
-        ):
-            if p95 > limit:
-                found.append(f"{each.users} users: {what} after {p95:.0f} ms, not {limit} ms")
     run.console.print(made)
     run.console.print(shares(usage))
-    if not done[-1].shed:
-        found.append("nobody was turned away")
-    return found
+    return overload_violations(done, LET_IN_MS, SHED_MS)
 
 
 def burst(run: Chosen) -> list[str]:

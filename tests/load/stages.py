@@ -65,6 +65,28 @@ def violations(stages: Sequence[Stage], limits: Mapping[int, Limits]) -> list[st
     return found
 
 
+def overload_violations(stages: Sequence[Stage], let_in: float, shed: float) -> list[str]:
+    """Return in words what stages do not keep that ask for more than is taken.
+
+    Parameters
+    ----------
+    let_in, shed : milliseconds within which who is let in, or turned away, learns it (p95).
+    """
+    # Who is let in is answered, whatever the others are told; how soon says `let_in`.
+    answered = Limits(0.01, float("inf"))
+    found = violations(stages, {stage.users: answered for stage in stages})
+    for stage in stages:
+        for what, p95, limit in (
+            ("let in", stage.let_in_p95, let_in),
+            ("turned away", stage.shed_p95, shed),
+        ):
+            if p95 > limit:
+                found.append(f"{stage.users} users: {what} after {p95:.0f} ms, not {limit:.0f} ms")
+    if not stages[-1].shed:
+        found.append("nobody was turned away")
+    return found
+
+
 def read_stage(users: int, statistics: Path) -> Stage:
     """Return what Locust wrote of one stage (`--csv`)."""
     with statistics.open() as file:

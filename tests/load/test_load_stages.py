@@ -3,7 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-from tests.load.stages import USERS, Limits, Stage, read_stage, violations
+from tests.load.stages import (
+    USERS,
+    Limits,
+    Stage,
+    overload_violations,
+    read_stage,
+    violations,
+)
 
 HEADER = (
     "Type,Name,Request Count,Failure Count,Median Response Time,Average Response Time,"
@@ -45,3 +52,17 @@ def test_what_is_over_a_limit_is_named() -> None:
     assert violations([replace(GOOD, p95=1_200)], LIMITS) == [
         "4 users: p95 is 1200 ms, not 1000 ms"
     ]
+
+
+def test_under_overload_who_is_let_in_is_answered_and_who_is_not_learns_it_soon() -> None:
+    good = replace(GOOD, shed=50, shed_p95=100, let_in_p95=400)
+    assert overload_violations([good], 500, 200) == []
+    assert overload_violations([replace(good, failed=100)], 500, 200) == [
+        "4 users: 50.0% failed, 1.0% are allowed"
+    ]
+    assert overload_violations([replace(good, jobs=0)], 500, 200) == ["4 users: no job was done"]
+    assert overload_violations([replace(good, let_in_p95=600, shed_p95=300)], 500, 200) == [
+        "4 users: let in after 600 ms, not 500 ms",
+        "4 users: turned away after 300 ms, not 200 ms",
+    ]
+    assert overload_violations([good, GOOD], 500, 200) == ["nobody was turned away"]
