@@ -85,6 +85,29 @@ def test_what_a_crash_left_is_ended_and_nothing_else(
     assert not (settings.state_dir / "status.json").exists()
 
 
+def test_up_alone_ends_what_a_crash_left(
+    settings: LocalSettings, spawn: Spawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody needs to say `down` first, though what was left holds a port."""
+    left = spawn(
+        "import socket, time\n"
+        f"held = socket.create_server(('127.0.0.1', {settings.front_door_port}))\n"
+        "print('listens', flush=True)\n"
+        f"{SLEEP}",
+        **{PART_VARIABLE: str(settings.log_dir / "emulator.log")},
+    )
+    assert left.stdout is not None
+    assert left.stdout.readline() == "listens\n"
+
+    def spawned(*_: object) -> None:
+        raise LocalStackError("everything before the start is done")
+
+    monkeypatch.setattr(daemon, "_spawn_supervisor", spawned)
+    with pytest.raises(LocalStackError, match="before the start"):
+        daemon.up(settings, os.environ)
+    assert not psutil.pid_exists(left.pid)
+
+
 def wait_for_environment(process: "subprocess.Popen[str]") -> None:
     """Wait until the process runs its own program and not yet a copy of this one."""
     deadline = time.monotonic() + 10
