@@ -35,7 +35,7 @@ from gpu_worker.profiles import PROFILES
 from gpu_worker.publish import PUBLISHING, S3Results, SqsAnnouncer
 from gpu_worker.queue import SqsQueue
 from gpu_worker.receiver import Receiver
-from gpu_worker.remembering import CachedResults, fingerprint
+from gpu_worker.remembering import CachedResults, fingerprint_of
 from gpu_worker.search import LimitedSearch
 from gpu_worker.shutdown import Shutdown, stay, watch
 from gpu_worker.sizes import sizes_for
@@ -120,7 +120,7 @@ def assemble(settings: WorkerSettings, load_backend: Callable[[], Backend]) -> I
     cache = make_cache(settings.cache_url, settings.stack, settings.cache_seconds)
     rates = settings.false_accept_rate, settings.verify_false_accept_rate
     decisions = Decisions(load_calibration(profile.crop_version), *rates)
-    mark = fingerprint(profile.model(backend.embedder.model), rates=rates)
+    mark = fingerprint_of(profile.model(backend.embedder.model), settings)
     breakers = Breakers.make()
     heartbeat = Heartbeat(
         queue,

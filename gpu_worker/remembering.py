@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from faces.cache.cache import Cache
 from faces.contracts.results import JobResult, ModelInfo
 from faces.contracts.version import CODE_VERSION
+from faces.contracts.worker_settings import WorkerSettings
 from gpu_worker.publish import ResultStore
 
 
@@ -47,3 +48,9 @@ def fingerprint(model: ModelInfo, **settings: object) -> str:
     parts = [model.tag, CODE_VERSION]
     parts += [f"{name}={value}" for name, value in sorted(settings.items())]
     return " ".join(parts)
+
+
+def fingerprint_of(model: ModelInfo, settings: WorkerSettings) -> str:
+    """Name all that the answers of a worker with these settings depend on."""
+    rates = settings.false_accept_rate, settings.verify_false_accept_rate
+    return fingerprint(model, rates=rates, detection=settings.detection)

@@ -6,7 +6,8 @@ from typing import Literal
 from faces.cache.cache import Answer, Question
 from faces.contracts.ids import new_id
 from faces.contracts.results import JobResult, ModelInfo
-from gpu_worker.remembering import CachedResults, fingerprint
+from faces.contracts.worker_settings import WorkerSettings
+from gpu_worker.remembering import CachedResults, fingerprint, fingerprint_of
 from tests.fixtures.cache import MemoryCache
 
 MODEL = ModelInfo(name="net", crop="v1")
@@ -89,3 +90,18 @@ def test_fingerprints_differ_with_what_answers_depend_on() -> None:
     }
     assert len(made) == 4
     assert all("\n" not in each for each in made)
+
+
+def test_answers_depend_on_rates_and_detection() -> None:
+    def mark(name: str = "WORKER_ID", value: str = "local") -> str:
+        needed = {"DATABASE_URL": "postgresql://localhost/x"}
+        return fingerprint_of(MODEL, WorkerSettings.load({**needed, name: value}))
+
+    made = {
+        mark(),
+        mark("FACES_FALSE_ACCEPT_RATE", "0.2"),
+        mark("FACES_VERIFY_FALSE_ACCEPT_RATE", "0.2"),
+        mark("WORKER_DETECTION", "fast"),
+    }
+    assert len(made) == 4
+    assert mark("WORKER_ID", "i-0other") == mark("WORKER_THREADS", "3") == mark()
