@@ -75,8 +75,8 @@ def min_face_px(height: int, width: int) -> float:
 
     The cost of the search grows with (side / smallest face) squared: a 100 Mpx photo takes
     gigabytes when faces of 20 px are looked for. Above `FULL_SEARCH_PX` facenet-pytorch's
-    finest levels are left out, as many as it takes, so that larger faces still have its boxes;
-    detection and crops read the photo at its full size.
+    finest levels are left out, as many as it takes, so that faces of twice that size and more
+    still have its boxes; detection and crops read the photo at its full size.
     """
     return _smallest(height, width, FULL_SEARCH_PX)
 
