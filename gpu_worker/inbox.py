@@ -14,8 +14,8 @@ class Inbox(Generic[_Item]):
 
     Parameters
     ----------
-    capacity : items that may wait.
-    weigh : what an item counts towards the size of a batch, at least 1.
+    capacity : the weight from which an inbox is full.
+    weigh : what an item counts towards that and the size of a batch, at least 1.
     """
 
     def __init__(self, capacity: int, weigh: Callable[[_Item], int] = lambda _: 1) -> None:
@@ -31,7 +31,7 @@ class Inbox(Generic[_Item]):
     def put(self, item: _Item) -> bool:
         """Add an item, waiting for room; return False, and add nothing, once closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._items) < self._capacity)
+            self._changed.wait_for(lambda: self._closed or self._weight() < self._capacity)
             if self._closed:
                 return False
             self._items.append(item)
@@ -80,11 +80,14 @@ class Inbox(Generic[_Item]):
         with self._changed:
             self._changed.notify_all()
 
+    def _weight(self) -> int:
+        return sum(map(self._weigh, self._items))
+
     def _linger(self, size: int, seconds: float, more_to_come: Callable[[], bool]) -> None:
         deadline = time.monotonic() + seconds
         while (
             not self._closed
-            and sum(map(self._weigh, self._items)) < size
+            and self._weight() < size
             and (left := deadline - time.monotonic()) > 0
             and more_to_come()
         ):

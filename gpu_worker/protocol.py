@@ -123,8 +123,8 @@ class Stage:
     timed_as : under which name the result shows the stage's time; None for not at all.
     batch : largest weight of the tasks that are worked on at once.
     linger_seconds : how long a batch may wait to be filled.
-    capacity : tasks that may wait before the stage.
-    weigh : what a task counts towards `batch`.
+    capacity : the weight from which no further task may wait before the stage.
+    weigh : what a task counts towards `batch` and `capacity`.
     wants : whether a task goes through the stage.
     needs : the dependency that the step calls.
     recallable : whether a task that only waits here is handed back when the worker ends.

@@ -1,7 +1,7 @@
 """Embed: the vectors of all faces of a batch in one go."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gpu_worker.analysis import embed_and_score
 from gpu_worker.backends.base import Embedder
@@ -32,3 +32,6 @@ class Embed:
             task.vectors = vectors[start:end]
             pick_again(task, qualities[start:end])
             start = end
+        for task in tasks:
+            # 77 KB each; a task may wait for long until its answer can be kept.
+            task.picked = [(number, replace(face, views=())) for number, face in task.picked]

@@ -65,6 +65,21 @@ def test_who_puts_into_a_full_inbox_waits() -> None:
     assert put.wait(5)
 
 
+def test_a_heavy_item_fills_an_inbox() -> None:
+    """A photo of a hundred faces is as much as a hundred photos of one."""
+    inbox, put = filled(9, 5, capacity=10), threading.Event()
+
+    def more() -> None:
+        inbox.put(1)
+        put.set()
+
+    threading.Thread(target=more, daemon=True).start()
+    assert not put.wait(0.05)
+    assert inbox.take(9) == [9]
+    assert put.wait(5)
+    assert inbox.take(9) == [5, 1]
+
+
 def test_closing_ends_all_waiting_and_returns_the_rest() -> None:
     inbox, full = Inbox[int](1), filled(1, capacity=1)
     outcomes: list[object] = []

@@ -8,9 +8,11 @@ from faces.contracts.jobs import JobKind, JobMessage, JobParams, JobRequest, Qua
 from faces.contracts.results import FaceQuality, PoorReason
 from gpu_worker.analysis import find_faces
 from gpu_worker.picking import pick, pick_again
+from gpu_worker.profiles import PLAIN
 from gpu_worker.protocol import Task
 from gpu_worker.queue import Received
-from tests.fixtures.worker_fakes import detection, unit
+from gpu_worker.stages.embed import Embed
+from tests.fixtures.worker_fakes import FakeEmbedder, detection, unit
 
 IMAGE = np.random.default_rng(1).integers(0, 255, (300, 400, 3), dtype=np.uint8)
 
@@ -76,3 +78,12 @@ def test_force_enrols_a_poor_face() -> None:
     pick_again(task, scored(task, True))
     assert task.error is None
     assert len(task.picked) == 1
+
+
+def test_what_was_embedded_is_let_go() -> None:
+    tasks = [embedded(JobKind.IDENTIFY) for _ in range(2)]
+    Embed(FakeEmbedder(), PLAIN)(tasks)
+    for task in tasks:
+        assert [number for number, _ in task.picked] == [0, 1]
+        assert len(task.vectors) == 2
+        assert not any(face.views for _, face in task.picked)
