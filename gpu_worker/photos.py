@@ -67,24 +67,27 @@ def decode(data: bytes, announced: ContentType, max_pixels: int) -> Photo:
     PhotoError
         As `check` does, and `corrupt_image`.
     """
-    check(data, announced, max_pixels)
+    head = check(data, announced, max_pixels)
     try:
-        return _read(data, announced, max_pixels)
+        return _read(data, head, max_pixels)
     except (PhotoError, MemoryError):
         raise
     except Exception as error:
         raise PhotoError(ErrorCode.CORRUPT_IMAGE) from error
 
 
-def _read(data: bytes, announced: ContentType, max_pixels: int) -> Photo:
-    check_structure(data, announced)
-    name, exif, xmp = _FORMATS[announced], b"", b""
-    if announced is ContentType.JPEG:
+def _read(data: bytes, head: ImageHead, max_pixels: int) -> Photo:
+    kind = head.content_type
+    check_structure(data, kind)
+    name, exif, xmp = _FORMATS[kind], b"", b""
+    if kind is ContentType.JPEG:
         data, exif, xmp = without_notes(data)
     with Image.open(io.BytesIO(data), formats=[name]) as image:
         check_pixels(image.size, max_pixels)
+        if head.size not in (None, image.size):  # of two frame headers Pillow takes the last
+            raise PhotoError(ErrorCode.CORRUPT_IMAGE)
         image.load()
-        if announced is not ContentType.JPEG:
+        if kind is not ContentType.JPEG:
             exif, xmp = _notes(image)
         pixels = _upright_rgb(image, orientation(exif, xmp))
     height, width = pixels.shape[:2]

@@ -1,5 +1,6 @@
 """Decode: from bytes to upright RGB pixels, so many pixels at a time."""
 
+import math
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -65,8 +66,8 @@ class Decode:
 
     def _decode(self, task: Task) -> None:
         found = check(task.data, task.request.content_type, self.max_pixels)
-        width, height = found.size or (0, 0)
-        pixels = width * height
+        # Where only Pillow finds the size, the most that it may be.
+        pixels = self.max_pixels if found.size is None else math.prod(found.size)
         self.budget.acquire(pixels)
         try:
             photo = decode(task.data, task.request.content_type, self.max_pixels)

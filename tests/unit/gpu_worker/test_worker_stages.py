@@ -14,7 +14,7 @@ from gpu_worker.protocol import Task
 from gpu_worker.queue import Received
 from gpu_worker.sizes import Sizes
 from gpu_worker.stages.announce import Announce
-from gpu_worker.stages.decode import PixelBudget
+from gpu_worker.stages.decode import Decode, PixelBudget
 from gpu_worker.stages.match import Match
 from tests.fixtures.photos import encoded, public_photo
 from tests.fixtures.worker_fakes import (
@@ -74,6 +74,24 @@ def test_small_photos_do_not_overtake_a_large_one_for_ever(pixels: int) -> None:
     assert large.wait(SECONDS)
     budget.release(pixels)
     assert small.wait(SECONDS)
+
+
+def test_a_photo_whose_size_is_not_known_beforehand_counts_as_the_largest() -> None:
+    class Asked(PixelBudget):
+        pixels = 0
+
+        def acquire(self, pixels: int) -> None:
+            self.pixels = pixels
+            super().acquire(pixels)
+
+    budget, photo = Asked(100), encoded(public_photo("coffee")[:40, :40])
+    first = 4 + int.from_bytes(photo[4:6], "big")  # where the second segment begins
+    for data, expected in ((photo, 1600), (photo[:first] + b"\0" + photo[first:], 10**6)):
+        task = Task(Received("m", "r", "", 1), FakeWorld().uploads.submit(data, JobRequest()))
+        task.data = data
+        Decode(budget, 10**6)([task])
+        assert (budget.pixels, task.info and task.info.width) == (expected, 40)
+        task.drop_photo()
 
 
 def finished(world: FakeWorld, count: int) -> list[Task]:

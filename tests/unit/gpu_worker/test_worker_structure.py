@@ -9,6 +9,7 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from faces.contracts.errors import ErrorCode, PhotoError
 from faces.contracts.jobs import ContentType
@@ -165,6 +166,16 @@ def test_without_notes_the_pixels_are_the_same(mode: str, options: dict[str, obj
 )
 def test_a_jpeg_that_ends_before_its_pixels_is_damaged(data: bytes) -> None:
     assert refused(data, JPEG).code is ErrorCode.CORRUPT_IMAGE
+
+
+def test_of_two_sizes_none_is_made_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[tuple[int, int]] = []
+    monkeypatch.setattr(JpegImageFile, "load", lambda image: loaded.append(image.size))
+    scan = SMALL.index(b"\xff\xda")
+    parts = b"\1\x22\0\2\x11\1\3\x11\1"
+    large = segment(0xC0, struct.pack(">BHHB", 8, 3000, 3000, 3) + parts)
+    assert refused(SMALL[:scan] + large + SMALL[scan:], JPEG).code is ErrorCode.CORRUPT_IMAGE
+    assert loaded == []
 
 
 def test_what_lies_behind_the_end_does_not_count() -> None:
