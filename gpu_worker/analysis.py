@@ -1,11 +1,11 @@
 """From a photo's detections to faces that can be judged, chosen and embedded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from faces.contracts.jobs import QualityFilter
+from faces.contracts.jobs import MAX_FACES, QualityFilter
 from faces.contracts.results import Box, DetectedFace, FaceQuality, Landmarks, Point
 from gpu_worker.backends.base import (
     EMBEDDING_SIZE,
@@ -34,7 +34,7 @@ class Face:
     Attributes
     ----------
     box : in whole pixels, inside the photo.
-    views : (160, 160, 3) uint8 RGB each, the network's inputs.
+    views : (160, 160, 3) uint8 RGB each, the network's inputs; none of faces that no job is about.
     level : by whose limits the face is called poor.
     quality : what can be told before the face is embedded.
     """
@@ -76,18 +76,30 @@ def find_faces(
     level : by whose limits a face is called poor.
     profile : cuts the views.
     """
-    faces = []
-    for detection in detections:
-        box = clip_box(image, detection.box)
-        if detection.confidence < MIN_CONFIDENCE or box is None:
-            continue
-        views = profile.crops(image, detection)
-        quality = measure(views[0], box, detection.landmarks)
+    inside = [
+        (detection, box)
+        for detection in detections
+        if detection.confidence >= MIN_CONFIDENCE
+        and (box := clip_box(image, detection.box)) is not None
+    ]
+    faces: list[Face] = []
+    for detection, box in sorted(
+        inside, key=lambda each: (-_area(each[1]), each[1].left, each[1].top)
+    ):
+        # A collage may hold thousands of faces; each view takes 77 KB.
+        wanted = len(faces) < MAX_FACES
+        views = profile.crops(image, detection) if wanted else ()
+        first = views[0] if wanted else profile.views[0].crop(image, detection)
+        quality = measure(first, box, detection.landmarks)
         reasons = poor_reasons(quality, detection.confidence, level)
         faces.append(
             Face(detection, box, views, quality.model_copy(update={"reasons": reasons}), level)
         )
-    return sorted(faces, key=lambda face: (-_area(face.box), face.box.left, face.box.top))
+    if len(faces) > MAX_FACES:
+        chosen = central_face(faces, image)
+        views = chosen.views or profile.crops(image, chosen.detection)
+        faces[faces.index(chosen)] = replace(chosen, views=views)
+    return faces
 
 
 def central_face(faces: Sequence[Face], image: RgbImage) -> Face:

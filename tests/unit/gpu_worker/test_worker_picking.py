@@ -4,11 +4,18 @@ import numpy as np
 import pytest
 
 from faces.contracts.errors import ErrorCode
-from faces.contracts.jobs import JobKind, JobMessage, JobParams, JobRequest, QualityFilter
+from faces.contracts.jobs import (
+    MAX_FACES,
+    JobKind,
+    JobMessage,
+    JobParams,
+    JobRequest,
+    QualityFilter,
+)
 from faces.contracts.results import FaceQuality, PoorReason
-from gpu_worker.analysis import find_faces
+from gpu_worker.analysis import central_face, find_faces
 from gpu_worker.picking import pick, pick_again
-from gpu_worker.profiles import PLAIN
+from gpu_worker.profiles import DEFAULT, PLAIN
 from gpu_worker.protocol import Task
 from gpu_worker.queue import Received
 from gpu_worker.stages.embed import Embed
@@ -87,3 +94,15 @@ def test_what_was_embedded_is_let_go() -> None:
         assert [number for number, _ in task.picked] == [0, 1]
         assert len(task.vectors) == 2
         assert not any(face.views for _, face in task.picked)
+
+
+def test_of_a_crowd_only_those_are_cut_out_whom_a_job_may_be_about() -> None:
+    corners = [(x, y) for x in (0, 340) for y in range(0, 240, 4)]
+    found = [detection(x, y, 60) for x, y in corners] + [detection(190, 140, 20)]
+    faces = find_faces(IMAGE, found, QualityFilter.NONE, DEFAULT)
+    assert len(faces) == len(found) > MAX_FACES + 1
+    central = central_face(faces, IMAGE)
+    assert central.box.width == 20
+    assert [len(face.views) for face in faces[:MAX_FACES]] == [2] * MAX_FACES
+    assert [face for face in faces[MAX_FACES:] if face.views] == [central]
+    assert all(face.quality.size_px for face in faces)
