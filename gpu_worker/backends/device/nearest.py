@@ -14,9 +14,9 @@ _PRODUCTS = 128 * 1024 * 1024
 class DeviceRows:
     """Compares on a device; see `gpu_worker.nearest.NearestRows`.
 
-    Takes 2 KB a row there. What changed since the last search is brought there with the
-    next one, so that an enrolment costs one row and not the matrix. In float32, as on the
-    host.
+    Takes 2 to 4 KB a row there, with room to grow. What changed since the last search is
+    brought there with the next one, so that an enrolment costs one row and not the matrix. In
+    float32, as on the host.
     """
 
     def __init__(self, device: torch.device) -> None:
