@@ -10,14 +10,17 @@ who is gone.
 """
 
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TypeVar
 
 from faces.contracts.errors import ErrorCode, FacesError
 from faces.contracts.results import Candidate, DetectedFace, JobResult
 from faces.gallery.enrolment import ALIKE
 from gpu_worker.publish import ResultStore
+
+MOST_HOLDERS = 16
+"""Fifteen workers on GPUs then have 255 connections; a result is held for some 30 ms."""
 
 Owners = Mapping[str, tuple[str, str]]
 _Named = TypeVar("_Named", bound=Candidate)
@@ -42,13 +45,17 @@ class FencedResults:
     Parameters
     ----------
     results : where results are written.
-    make_holder : called once a thread, since each holds by itself.
+    make_holder : makes what one thread at a time holds with; each is a connection.
+    most : holders at once; further threads wait for one.
     """
 
-    def __init__(self, results: ResultStore, make_holder: Callable[[], Holder]) -> None:
+    def __init__(
+        self, results: ResultStore, make_holder: Callable[[], Holder], most: int = MOST_HOLDERS
+    ) -> None:
         self._results = results
         self._make_holder = make_holder
-        self._local = threading.local()
+        self._room = threading.BoundedSemaphore(most)
+        self._idle: list[Holder] = []
 
     def stored(self, job_id: str) -> JobResult | None:
         """Return the result of a job that has one."""
@@ -66,32 +73,39 @@ class FencedResults:
         deleted = stored.error is not None and stored.error.code is ErrorCode.JOB_DELETED
         if deleted and any(face.req_id is not None for face in result.faces):
             # The job was deleted while its unknown faces were on their way to the gallery.
-            self._holder().forget_job(result.tenant, result.job_id)
+            with self._holder() as holder:
+                holder.forget_job(result.tenant, result.job_id)
         return stored
 
     def _store(self, result: JobResult) -> JobResult:
         claimed = result.claimed
         if claimed is not None:
-            with self._holder().holding_person(claimed) as there:
+            with self._holder() as holder, holder.holding_person(claimed) as there:
                 return self._results.store(result if there else without_person(result))
         if result.enrolment is not None:
-            with self._holder().holding({result.enrolment.face_id}) as owners:
+            with self._holder() as holder, holder.holding({result.enrolment.face_id}) as owners:
                 return self._results.store(enrolled(result, owners))
         mistaken = taken_for(result)
         if mistaken is not None:
-            with self._holder().holding_person(mistaken) as there:
+            with self._holder() as holder, holder.holding_person(mistaken) as there:
                 return self._results.store(result if there else in_general(result))
         named = faces_named(result)
         if not named:
             return self._results.store(result)
-        with self._holder().holding(named) as owners:
+        with self._holder() as holder, holder.holding(named) as owners:
             return self._results.store(corrected(result, owners))
 
-    def _holder(self) -> Holder:
-        holder: Holder | None = getattr(self._local, "holder", None)
-        if holder is None:
-            holder = self._local.holder = self._make_holder()
-        return holder
+    @contextmanager
+    def _holder(self) -> Iterator[Holder]:
+        with self._room:
+            try:
+                holder = self._idle.pop()
+            except IndexError:
+                holder = self._make_holder()
+            try:
+                yield holder
+            finally:
+                self._idle.append(holder)
 
 
 def faces_named(result: JobResult) -> set[str]:

@@ -121,7 +121,7 @@ class MetadataNotices:
 
     def claim_taken_back(self) -> bool:
         """Whether the claim is gone, not merely expired as when nobody is there to end it."""
-        return self._get(f"tags/instance/{TAG_DRAIN}") is None
+        return self._get(f"tags/instance/{TAG_DRAIN}") is None and not self._silent
 
     def kept(self) -> bool:
         """Whether the worker should stay though it is idle."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from faces.contracts.errors import ErrorCode, FacesError
+from faces.contracts.errors import ErrorCode, FacesError, TransientError
 from faces.contracts.ids import parse_id
 from faces.contracts.jobs import JobMessage
 from faces.contracts.names import upload_key
@@ -124,7 +124,14 @@ class SqsQueue:
 
         Those that SQS fails on reappear after their timeout.
         """
-        self._hide("handing back", messages, delay_seconds)
+        failure = None
+        for start in range(0, len(messages), MAX_BATCH):
+            try:
+                self._hide("handing back", messages[start : start + MAX_BATCH], delay_seconds)
+            except TransientError as error:
+                failure = error  # the others may be handed back all the same
+        if failure is not None:
+            raise failure
 
     def delete(self, messages: Sequence[Received]) -> None:
         """Remove messages whose work is done."""

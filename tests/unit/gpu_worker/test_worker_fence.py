@@ -1,6 +1,8 @@
 """Results behind the fence: only who is there, by the present name."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 import pytest
 
 from chalice_app.dependencies import S3_CLIENT
-from faces.contracts.errors import ErrorCode, FacesError
+from faces.contracts.errors import ErrorCode, FacesError, TransientError
 from faces.contracts.results import (
     Box,
     Candidate,
@@ -132,6 +134,34 @@ def test_nothing_is_held_for_a_result_that_names_nobody() -> None:
     fenced = FencedResults(inner, lambda: holder)
     fenced.store(result(None))
     assert (holder.held, fenced.stored("j")) == ([], inner.written["j"])
+
+
+def test_no_more_connections_are_made_than_allowed() -> None:
+    """Also where one result fails; and those that are there are used again."""
+    made: list[FakeHolder] = []
+    inside = threading.Barrier(2)
+
+    def make() -> FakeHolder:
+        made.append(FakeHolder(OWNERS))
+        return made[-1]
+
+    def store() -> None:
+        inside.wait(20)
+
+    fenced = FencedResults(FakeResults(before_store=store), make, most=2)
+    with ThreadPoolExecutor(8) as pool:
+        # Each waits for the one beside it, so that two are inside together.
+        assert all(pool.map(lambda _: fenced.store(result(1)), range(8)))
+    assert len(made) == 2
+
+    def fail() -> None:
+        raise TransientError("S3 is away")
+
+    failing = FencedResults(FakeResults(before_store=fail), make, most=1)
+    for _ in range(3):
+        with pytest.raises(TransientError):
+            failing.store(result(1))
+    assert len(made) == 3
 
 
 @pytest.mark.parametrize("person", ["p1", "gone"])

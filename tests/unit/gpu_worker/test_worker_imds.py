@@ -55,6 +55,17 @@ def test_the_scaler_can_keep_an_idle_worker(server: FakeMetadata, notices: Metad
     assert notices.kept()
 
 
+def test_a_claim_is_taken_back_when_it_is_gone_not_when_nobody_answers(
+    server: FakeMetadata, notices: MetadataNotices
+) -> None:
+    server.paths[f"tags/instance/{TAG_DRAIN}"] = f"{NOW - 1:.0f}"
+    assert not notices.claim_taken_back()
+    del server.paths[f"tags/instance/{TAG_DRAIN}"]
+    assert notices.claim_taken_back()
+    away = MetadataNotices(InstanceMetadata("http://127.0.0.1:9"), clock=lambda: NOW)
+    assert not away.claim_taken_back()
+
+
 def test_a_service_that_fails_is_no_reason_to_end(
     server: FakeMetadata, notices: MetadataNotices
 ) -> None:

@@ -5,6 +5,7 @@ import pytest
 from botocore.stub import Stubber
 from mypy_boto3_sqs import SQSClient
 
+from faces.contracts.errors import TransientError
 from gpu_worker.queue import Received, SqsQueue
 
 URL = "https://sqs.eu-central-1.amazonaws.com/1/req"
@@ -50,4 +51,13 @@ def test_many_are_handed_back_ten_at_a_time(sqs: SQSClient) -> None:
                 {"QueueUrl": URL, "Entries": entries},
             )
         SqsQueue(sqs, URL, 60).release(messages(25), 0)
+        stub.assert_no_pending_responses()
+
+
+def test_those_after_a_call_that_failed_are_handed_back_all_the_same(sqs: SQSClient) -> None:
+    with Stubber(sqs) as stub:
+        stub.add_client_error("change_message_visibility_batch", "ServiceUnavailable")
+        stub.add_response("change_message_visibility_batch", {"Successful": [], "Failed": []})
+        with pytest.raises(TransientError):
+            SqsQueue(sqs, URL, 60).release(messages(12), 0)
         stub.assert_no_pending_responses()
