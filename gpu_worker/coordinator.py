@@ -171,6 +171,7 @@ class Coordinator:
             task.hand_back(retry_delay(task.message.receive_count), at_fault=True)
             self._failures[stage.name] += 1
             if stage.vital and self._failures[stage.name] == BROKEN_AFTER:
+                log.error("%s failed for %d photos in a row", stage.name, BROKEN_AFTER)
                 self._on_broken(stage.name)
 
     def _patiently(self, stage: Stage, tasks: Sequence[Task]) -> None:
