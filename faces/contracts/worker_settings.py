@@ -81,7 +81,7 @@ class WorkerSettings(PhotoSettings):
         ge=0,
         alias="WORKER_PIXELS_IN_HAND",
         description="Pixels decoded at the same time; bounds the memory (a photo of more "
-        "is decoded alone); 0 takes 12.5 million on a CPU, 256 million on a GPU",
+        "is decoded alone); 0 takes 8.5 million on a CPU, 256 million on a GPU",
     )
     detect_batch: int = Field(
         default=0,

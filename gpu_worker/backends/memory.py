@@ -1,6 +1,7 @@
 """Keeps a worker process small; on systems other than Linux it does nothing."""
 
 import ctypes
+import gc
 import mmap
 from pathlib import Path
 
@@ -23,6 +24,14 @@ def give_large_blocks_back() -> None:
     if hasattr(libc, "mallopt"):
         libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK_BYTES)
         libc.mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def give_all_back() -> None:
+    """Have glibc return what is free now: what was needed at the start only, such as imports."""
+    gc.collect()
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def forget_mapped(file: Path) -> int:
