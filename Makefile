@@ -47,7 +47,6 @@ accuracy: install-dev  ## measure how often the worker is right; DATA=<folder> [
 
 chaos: install-dev  ## break everything on purpose and count every photo (20 min); ARGS="--only database"
 	@$(PY) -m tests.chaos $(ARGS)
-	@$(if $(ARGS),true,FACES_TEST_CHAOS=1 $(PY) -m pytest -q tests/e2e/test_e2e_chaos.py)
 
 load: install-dev  ## many users at once, held to limits; ARGS="stages --seconds 60"
 	@$(PY) -m tests.load $(ARGS)

@@ -2,7 +2,8 @@
 
     python -m tests.chaos [--seed 1] [--scale 1] [--only TEXT ...] [--seconds 3600]
 
-A part of it is in `make test`. The exit code is 0 only if every photo ended once.
+First on rigs, several at once, then (without `--only`) on a whole local stack. A part of it
+is in `make test`. The exit code is 0 only if every photo ended once.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from rich.table import Table
 from tests.chaos.fleet import ROOT
 from tests.chaos.place import place
 from tests.chaos.play import Outcome, played_all
+from tests.chaos.rows import whole_stack
 from tests.chaos.scenarios import SCENARIOS
 
 RESULTS = ROOT / ".local" / "chaos"
@@ -89,6 +91,9 @@ def main() -> int:
             ),
             until=began + chosen.seconds,
         )
+    complete = len(outcomes) == len(wanted)
+    if not chosen.only:
+        outcomes += whole_stack()
     console.print(table(outcomes))
     RESULTS.mkdir(parents=True, exist_ok=True)
     report = {
@@ -97,7 +102,7 @@ def main() -> int:
         "scenarios": [asdict(each) for each in outcomes],
     }
     (RESULTS / "report.json").write_text(json.dumps(report, indent=1))
-    return 0 if len(outcomes) == len(wanted) and all(each.good for each in outcomes) else 1
+    return 0 if complete and all(each.good for each in outcomes) else 1
 
 
 if __name__ == "__main__":

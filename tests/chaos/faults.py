@@ -2,7 +2,7 @@
 
 It stands between one part and one service on 127.0.0.1. HTTP goes through it a request a
 connection, so that each request can meet a fault of its own; anything else (PostgreSQL) is
-passed on byte by byte.
+passed on byte by byte, and what comes back may be cut off.
 """
 
 import asyncio
@@ -71,6 +71,10 @@ class Plan:
     def cut_at(self) -> int:
         """Return after how many bytes of an answer the connection ends."""
         return self._random.choice((0, 20, 120, 200, 300, 400, 700))
+
+    def part_of(self, length: int) -> int:
+        """Return how much comes of an answer of so many bytes: less than all."""
+        return self._random.randrange(length)
 
 
 class Proxy:
@@ -153,7 +157,7 @@ class Proxy:
         other, upstream = await asyncio.open_connection("127.0.0.1", self._upstream)
         self._writers.add(upstream)
         there = asyncio.create_task(_pump(reader, upstream, lambda: self.delay))
-        back = asyncio.create_task(_pump(other, writer, lambda: self.delay))
+        back = asyncio.create_task(self._relay(other, writer))
         try:
             await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -161,6 +165,20 @@ class Proxy:
                 task.cancel()
             self._writers.discard(upstream)
             upstream.close()
+
+    async def _relay(self, other: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass answers on as bytes; one that is cut off ends the connection in its middle."""
+        with contextlib.suppress(OSError):
+            while data := await other.read(65_536):
+                if self.delay:
+                    await asyncio.sleep(self.delay)
+                cut = self.plan.choose("", "") is Fault.CUT
+                writer.write(data[: self.plan.part_of(len(data))] if cut else data)
+                await writer.drain()
+                if cut:
+                    if self.plan.abruptly():
+                        _reset(writer)
+                    return
 
     async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")

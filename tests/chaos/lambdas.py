@@ -121,12 +121,13 @@ class Counting:
         self._queues, self._queue, self._counter, self._again = queues, queue, counter, again
 
     def send(self, queue: str, body: str, *, delay_seconds: int = 0) -> None:
-        self._queues.send(queue, body, delay_seconds=delay_seconds)
+        # Before: the answer may be lost though the message was taken.
         if queue == self._queue:
             job = JobMessage.model_validate_json(body)
             self._counter[job.job_id] += 1
             if job.rounds:
                 self._again[job.job_id] += 1
+        self._queues.send(queue, body, delay_seconds=delay_seconds)
 
     def delete(self, queue: str, receipt_handles: Any) -> None:
         self._queues.delete(queue, receipt_handles)

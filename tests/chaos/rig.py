@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ class Rig:
         self._etags: dict[str, str] = {}
         self._wanted = workers
         self._lambda_deaths = lambda_deaths
-        self._receives = receives
+        self.receives = receives
         self._environ = dict(environ or {})
         self._lock = threading.RLock()
         self._numbers = self.random.randrange(1 << 30)
@@ -108,10 +109,10 @@ class Rig:
             )
             for queue in self._queues:
                 self.urls[queue] = self._clean_sqs.get_queue_url(QueueName=queue)["QueueUrl"]
-            if self._receives is not None:
-                self._give_up_after(self._receives)
+            if self.receives is not None:
+                self._give_up_after(self.receives)
             # Of fewer receives the first is not on record either.
-            enough = ENOUGH_ATTEMPTS if self._receives is None else self._receives - 1
+            enough = ENOUGH_ATTEMPTS if self.receives is None else self.receives - 1
             functions = Functions(
                 self._settings(),
                 self.ledger,
@@ -194,6 +195,8 @@ class Rig:
         """Put jobs on the req-queue once more, in another order."""
         for job in self.random.sample(jobs, len(jobs)):
             message = JobMessage(job_id=job, key=upload_key(job), size=1)
+            assert self.ledger.requests is not None
+            self.ledger.requests[job] += 1
             self._clean_sqs.send_message(
                 QueueUrl=self.urls[self.names.req_queue], MessageBody=message.model_dump_json()
             )
@@ -341,6 +344,10 @@ class Rig:
         for page in pages:
             for item in page.get("Contents", []):
                 yield item["Key"], item["ETag"]
+
+    def ended_at(self, job: str) -> datetime:
+        """Return when a job's result was made."""
+        return self._result(job).finished_at
 
     def _result(self, job: str) -> JobResult:
         found = self._clean_s3.get_object(Bucket=self.names.out_bucket, Key=result_key(job))

@@ -1,5 +1,6 @@
 """The proxy does what its faults are called, and nothing else."""
 
+import contextlib
 import http.client
 import socket
 import threading
@@ -162,3 +163,15 @@ def test_bytes_pass_until_they_are_cut(service: Service) -> None:
         proxy.down = True
         with pytest.raises(OSError):
             put(proxy)
+
+
+def test_bytes_that_come_back_are_cut_off_in_their_middle(service: Service) -> None:
+    with Proxy(service.server_address[1], http=False) as proxy:
+        proxy.plan = Plan((Fault.CUT,), 1.0)
+        for number in range(1, 11):
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                assert put(proxy) != (200, BODY)
+            # It was done nevertheless, as a COMMIT is whose answer nobody hears.
+            assert len(service.asked) == proxy.plan.met[Fault.CUT] == number
+        proxy.plan = Plan()
+        assert put(proxy) == (200, BODY)
