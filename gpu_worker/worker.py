@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from faces.contracts.errors import TransientError
-from gpu_worker.backends.memory import give_all_back
+from gpu_worker.backends.memory import make_room
 from gpu_worker.breaker import Breaker
 from gpu_worker.coordinator import Coordinator
 from gpu_worker.hands import Hands
@@ -113,7 +113,7 @@ class Worker:
             # Nothing is received before the gallery could be read.
             ending = self._until_followed()
             if ending is None:
-                give_all_back()
+                make_room()  # of what the start needed: compilers, for one
                 self._on_ready()
                 self._coordinator.start()
                 for receiver in self._receivers:

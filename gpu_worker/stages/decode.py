@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gpu_worker.backends.memory import make_room
 from gpu_worker.photos import check, decode
 from gpu_worker.protocol import Task
 
@@ -22,7 +23,7 @@ class PixelBudget:
     """
 
     def __init__(self, total: int) -> None:
-        self._total = total
+        self.total = total
         self._used = 0
         self._waiting: deque[object] = deque()
         self._changed = threading.Condition()
@@ -44,7 +45,7 @@ class PixelBudget:
             self._changed.notify_all()
 
     def _has_room(self, pixels: int) -> bool:
-        return not self._used or self._used + pixels <= self._total
+        return not self._used or self._used + pixels <= self.total
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Decode:
         # Where only Pillow finds the size, the most that it may be.
         pixels = self.max_pixels if found.size is None else math.prod(found.size)
         self.budget.acquire(pixels)
+        if pixels > self.budget.total:
+            make_room()
         try:
             photo = decode(task.data, task.request.content_type, self.max_pixels)
         except BaseException:

@@ -1,12 +1,14 @@
 """What is done to keep a worker small harms nobody who still reads."""
 
+import importlib.util
 import mmap
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from gpu_worker.backends.memory import forget_mapped, give_large_blocks_back
+from gpu_worker.backends.memory import forget_mapped, give_large_blocks_back, make_room
 
 SIZE = 8 << 20
 
@@ -54,3 +56,16 @@ def test_what_was_written_to_a_private_mapping_stays(file: Path) -> None:
 def test_a_file_that_is_not_mapped_is_no_matter(tmp_path: Path) -> None:
     assert forget_mapped(tmp_path / "nowhere") == 0
     give_large_blocks_back()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_code_leaves_memory_and_comes_again() -> None:
+    spec = importlib.util.find_spec("numpy._core._multiarray_umath")
+    assert spec is not None
+    library = Path(str(spec.origin)).resolve()
+    values = np.arange(1000.0)
+    before = np.sort(values[::-1]).sum() + np.linalg.norm(values)
+    held = resident(library)
+    make_room()
+    assert resident(library) < held
+    assert np.sort(values[::-1]).sum() + np.linalg.norm(values) == before
