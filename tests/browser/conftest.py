@@ -33,6 +33,11 @@ from tests.browser.pretended import (
     result,
 )
 
+PATIENCE_MS = 15_000
+"""The first call of each kind starts a Lambda, on the cores that the browser uses."""
+
+expect.set_options(timeout=PATIENCE_MS)
+
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -90,7 +95,7 @@ def new_page(browser: Browser) -> Iterator[Open]:
         # Motion would make pictures, and what axe sees of colours, a matter of luck.
         options = {"reduced_motion": "reduce", "color_scheme": "light", **options}
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: complaints.append(f"error: {error}"))
