@@ -1,6 +1,6 @@
 """The worker's side of the req-queue."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
@@ -115,9 +115,12 @@ class SqsQueue:
 
     def extend(self, messages: Sequence[Received]) -> list[Received]:
         """Hide messages in hand for another visibility timeout; return those that were lost."""
-        failed = self._hide("extending", messages, self._visibility_seconds)
-        # Where SQS itself failed, the next time will do.
-        return [message for message, fault in failed if fault.get("SenderFault", True)]
+        lost = []
+        for part in _calls(messages):
+            failed = self._hide("extending", part, self._visibility_seconds)
+            # Where SQS itself failed, the next time will do.
+            lost += [message for message, fault in failed if fault.get("SenderFault", True)]
+        return lost
 
     def release(self, messages: Sequence[Received], delay_seconds: int) -> None:
         """Hand messages back; they are visible again after the delay.
@@ -125,9 +128,9 @@ class SqsQueue:
         Those that SQS fails on reappear after their timeout.
         """
         failure = None
-        for start in range(0, len(messages), MAX_BATCH):
+        for part in _calls(messages):
             try:
-                self._hide("handing back", messages[start : start + MAX_BATCH], delay_seconds)
+                self._hide("handing back", part, delay_seconds)
             except TransientError as error:
                 failure = error  # the others may be handed back all the same
         if failure is not None:
@@ -135,8 +138,7 @@ class SqsQueue:
 
     def delete(self, messages: Sequence[Received]) -> None:
         """Remove messages whose work is done."""
-        for start in range(0, len(messages), MAX_BATCH):
-            part = messages[start : start + MAX_BATCH]
+        for part in _calls(messages):
             with aws_call("deleting"):
                 self._sqs.delete_message_batch(
                     QueueUrl=self._url,
@@ -147,23 +149,19 @@ class SqsQueue:
                 )
 
     def _hide(
-        self, doing: str, messages: Sequence[Received], seconds: int
+        self, doing: str, part: Sequence[Received], seconds: int
     ) -> "list[tuple[Received, BatchResultErrorEntryTypeDef]]":
-        """Set for how long messages stay hidden; return those that failed, and why."""
-        failed = []
-        for start in range(0, len(messages), MAX_BATCH):
-            part = messages[start : start + MAX_BATCH]
-            entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
-                {
-                    "Id": str(index),
-                    "ReceiptHandle": message.receipt,
-                    "VisibilityTimeout": seconds,
-                }
-                for index, message in enumerate(part)
-            ]
-            with aws_call(doing):
-                answer = self._sqs.change_message_visibility_batch(
-                    QueueUrl=self._url, Entries=entries
-                )
-            failed += [(part[int(fault["Id"])], fault) for fault in answer.get("Failed", [])]
-        return failed
+        """Set for how long a call's messages stay hidden; return those that failed, and why."""
+        entries: list[ChangeMessageVisibilityBatchRequestEntryTypeDef] = [
+            {"Id": str(index), "ReceiptHandle": message.receipt, "VisibilityTimeout": seconds}
+            for index, message in enumerate(part)
+        ]
+        with aws_call(doing):
+            answer = self._sqs.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+        return [(part[int(fault["Id"])], fault) for fault in answer.get("Failed", [])]
+
+
+def _calls(messages: Sequence[Received]) -> Iterator[Sequence[Received]]:
+    """Yield the messages, as many at a time as one SQS call takes."""
+    for start in range(0, len(messages), MAX_BATCH):
+        yield messages[start : start + MAX_BATCH]

@@ -4,8 +4,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from faces.contracts.results import JobResult
+
 GAVE_UP = "worker_gave_up"
 SUCCEEDED = "succeeded"
+
+
+def end_of(result: JobResult) -> str:
+    """Return how a job ended: its error's code, or `succeeded`."""
+    return result.error.code.value if result.error else result.state
 
 
 @dataclass

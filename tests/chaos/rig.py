@@ -36,7 +36,7 @@ from faces.contracts.results import JobResult
 from faces.contracts.settings import ApiSettings
 from local_stack.cloudformation import deploy_infra
 from local_stack.emulator import endpoint
-from tests.chaos.accounting import SUCCEEDED, Ledger
+from tests.chaos.accounting import SUCCEEDED, Ledger, end_of
 from tests.chaos.faults import Proxy
 from tests.chaos.fleet import Fleet, worker_environ
 from tests.chaos.lambdas import Functions, client, now
@@ -274,7 +274,7 @@ class Rig:
             with self._lock:
                 if job not in self._etags:
                     self._etags[job] = etag
-                    self.ledger.results[job] = _end_of(self._result(job))
+                    self.ledger.results[job] = end_of(self._result(job))
                 elif self._etags[job] != etag:
                     self.ledger.rewritten.add(job)
 
@@ -352,7 +352,3 @@ class Rig:
     def _result(self, job: str) -> JobResult:
         found = self._clean_s3.get_object(Bucket=self.names.out_bucket, Key=result_key(job))
         return JobResult.model_validate_json(found["Body"].read())
-
-
-def _end_of(result: JobResult) -> str:
-    return result.error.code.value if result.error else result.state

@@ -12,7 +12,7 @@ from faces.client.errors import JobTimeout
 from faces.contracts.names import DEAD_LETTER_PREFIX, RESULT_PREFIX, result_key
 from faces.contracts.results import JobResult
 from local_stack.stack import LocalStack
-from tests.chaos.accounting import SUCCEEDED, Ledger, account
+from tests.chaos.accounting import SUCCEEDED, Ledger, account, end_of
 from tests.chaos.play import Outcome
 from tests.chaos.rows import keep
 from tests.e2e.waiting import eventually
@@ -77,8 +77,7 @@ def settled(
 
 def end(stack: LocalStack, job: str) -> str:
     found = aws(stack, "s3").get_object(Bucket=stack.settings.names.out_bucket, Key=result_key(job))
-    result = JobResult.model_validate_json(found["Body"].read())
-    return result.error.code.value if result.error else result.state
+    return end_of(JobResult.model_validate_json(found["Body"].read()))
 
 
 def left(stack: LocalStack) -> dict[str, int]:

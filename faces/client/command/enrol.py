@@ -85,38 +85,36 @@ def enroll(
         later: list[ClientError] = []
         failed = 0
         total = sum(len(sitter.portraits) for sitter in sitters)
-        try:
-            with (
-                Journal(session.environ, asked, fresh=fresh) as journal,
-                bar(session, "enroll", total) as advance,
-            ):
-                guard = Lock()
+        with (
+            writer,
+            Journal(session.environ, asked, fresh=fresh) as journal,
+            bar(session, "enroll", total) as advance,
+        ):
+            guard = Lock()
 
-                def opened_for(photo: str, job_id: str) -> None:
-                    with guard:
-                        journal.opened(photo, job_id)
+            def opened_for(photo: str, job_id: str) -> None:
+                with guard:
+                    journal.opened(photo, job_id)
 
-                if len(journal):
-                    session.note(f"Going on: {len(journal)} of {total} were answered before.")
-                for document in _answered(sitters, journal):
-                    writer.add([document], document)
-                    failed += "error" in document
-                    advance()
-                bulk = Bulk(client, collection, force, at_once, timeout, opened_for)
-                for outcome in bulk.enroll(sitters):
-                    document = _document(outcome)
-                    with guard:
-                        if outcome.lasts:
-                            journal.answered(outcome.photo, document)
-                    if outcome.error is not None and not outcome.lasts:
-                        later.append(outcome.error)
-                    writer.add([document], document)
-                    failed += outcome.error is not None
-                    advance()
-                if not later:
-                    journal.done()
-        finally:  # also what was answered before the connection was lost
-            writer.end()
+            if len(journal):
+                session.note(f"Going on: {len(journal)} of {total} were answered before.")
+            for document in _answered(sitters, journal):
+                writer.add([document], document)
+                failed += "error" in document
+                advance()
+            bulk = Bulk(client, collection, force, at_once, timeout, opened_for)
+            for outcome in bulk.enroll(sitters):
+                document = _document(outcome)
+                with guard:
+                    if outcome.lasts:
+                        journal.answered(outcome.photo, document)
+                if outcome.error is not None and not outcome.lasts:
+                    later.append(outcome.error)
+                writer.add([document], document)
+                failed += outcome.error is not None
+                advance()
+            if not later:
+                journal.done()
     if later:
         raise later[0]
     if failed:

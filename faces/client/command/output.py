@@ -4,7 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel
 from rich import box
@@ -36,6 +36,13 @@ class Writer:
         self._rows: list[list[object]] = []
         if chosen is Format.CSV:
             self._print(_csv_line(columns))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Print what was added, also where an error ended it."""
+        self.end()
 
     def add(self, rows: Iterable[Row], document: object) -> None:
         """Print an item: its rows, or the whole document as a line of JSON."""

@@ -170,13 +170,10 @@ class Run:
                 self.session.note(
                     f"Going on: {len(journal)} of {len(photos)} were answered before."
                 )
-            try:
-                with bar(self.session, self.question.kind, len(photos)) as advance:
-                    for photo, document in self._documents(photos, journal):
-                        self._take(photo, document, targets.get(photo))
-                        advance()
-            finally:  # also what was answered before the connection was lost
-                self.writer.end()
+            with self.writer, bar(self.session, self.question.kind, len(photos)) as advance:
+                for photo, document in self._documents(photos, journal):
+                    self._take(photo, document, targets.get(photo))
+                    advance()
             if not self.later:
                 journal.done()
 
