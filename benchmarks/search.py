@@ -217,8 +217,8 @@ def postgres() -> Iterator[KeptConnection]:
         folder.chmod(0o711)
         (port,) = free_ports(1)
         server = PostgresService(port, folder / "postgres", folder / "log", "benchmark")
-        server.start()
         try:
+            server.start()
             with psycopg.connect(server.admin_url, autocommit=True) as admin:
                 admin.execute("CREATE EXTENSION IF NOT EXISTS vector")
             connections = KeptConnection(server.url)

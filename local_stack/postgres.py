@@ -110,6 +110,9 @@ class PostgresService:
         except psycopg.Error as error:
             self.stop()
             raise LocalStackError(f"The {self.name} could not be prepared: {error}") from None
+        except BaseException:
+            self.stop()
+            raise
 
     def alive(self) -> bool:
         return self._child is not None and self._child.alive()

@@ -134,18 +134,22 @@ class ChildProcess:
 
     def start(self) -> None:
         self.stop()
-        _SPAWNER.submit(self._spawn).result()
+        try:
+            _SPAWNER.submit(self._spawn).result()
+            self._wait_until_ready()
+        except BaseException:  # Ctrl-C too: nobody else knows of the child yet
+            self.stop()
+            raise
+
+    def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self.ready_seconds
         while not self.ready():
             if not self.alive():
-                code = self.returncode
-                self.stop()
                 raise LocalStackError(
-                    f"The {self.name} ended at its start (exit code {code}); "
+                    f"The {self.name} ended at its start (exit code {self.returncode}); "
                     f"its last words are in {self.log}."
                 )
             if time.monotonic() > deadline:
-                self.stop()
                 raise LocalStackError(
                     f"The {self.name} did not answer within {self.ready_seconds:.0f} s; "
                     f"see {self.log}."

@@ -27,6 +27,8 @@ LENGTH = f"Content-Type: image/jpeg\r\nContent-Length: {len(BODY)}\r\n"
 def head(*parts: str) -> bytes:
     return (
         "HTTP/1.1 200 OK\r\n"
+        # Said first, so that no client asks again on a connection that is being closed.
+        "Connection: close\r\n"
         "x-amz-request-id: 1\r\n"
         "Last-Modified: Sat, 21 Nov 2026 12:00:00 GMT\r\n"
         'ETag: "9b2cf535f27731c974343645a3985328"\r\n' + "".join(parts) + "Server: S3\r\n\r\n"

@@ -73,6 +73,19 @@ def test_it_runs_until_it_is_stopped(make: Callable[..., ChildProcess], tmp_path
     assert child.returncode == -signal.SIGTERM
 
 
+def test_a_start_that_is_broken_off_leaves_nothing_running(
+    make: Callable[..., ChildProcess],
+) -> None:
+    def ctrl_c() -> bool:
+        raise KeyboardInterrupt
+
+    child = make(SLEEP, ready=ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        child.start()
+    assert child.pid is not None
+    assert not child.alive()
+
+
 def test_its_exit_code_is_known(make: Callable[..., ChildProcess]) -> None:
     child = make("raise SystemExit(3)")
     child.start()
