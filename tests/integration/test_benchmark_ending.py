@@ -50,7 +50,7 @@ def test_a_benchmark_that_is_terminated_ends_its_database(tmp_path: Path) -> Non
 
 def _name(process: psutil.Process) -> str:
     try:
-        return process.name()
+        return str(process.name())
     except psutil.NoSuchProcess:  # initdb's, which come and go
         return ""
 
