@@ -189,7 +189,8 @@ class Proxy:
             _reset(writer)
             return
         if fault in (Fault.THROTTLED, Fault.FAILING):
-            await _refuse(reader, writer, throttled=fault is Fault.THROTTLED)
+            body = _refusal(head, throttled=fault is Fault.THROTTLED)
+            await _refuse(reader, writer, body, throttled=fault is Fault.THROTTLED)
             return
         if fault is Fault.SLOW:
             await asyncio.sleep(self.plan.slow_seconds)
@@ -258,13 +259,21 @@ def _one_request(head: bytes) -> bytes:
     return b"\r\n".join([lines[0], b"Connection: close", *lines[1:]])
 
 
+def _refusal(head: bytes, *, throttled: bool) -> bytes:
+    """Return what the service that a signed request is for says when it is busy or broken."""
+    ec2 = b"/ec2/aws4_request" in head
+    busy = "RequestLimitExceeded" if ec2 else "SlowDown"
+    code = busy if throttled else "InternalError"
+    error = f"<Error><Code>{code}</Code><Message>of the test</Message></Error>"
+    if ec2:
+        error = f"<Response><Errors>{error}</Errors><RequestID>1</RequestID></Response>"
+    return error.encode()
+
+
 async def _refuse(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, throttled: bool
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes, *, throttled: bool
 ) -> None:
-    """Answer as S3 and SQS do when they are busy or broken."""
-    code = "SlowDown" if throttled else "InternalError"
     status = b"503 Slow Down" if throttled else b"500 Internal Server Error"
-    body = f"<Error><Code>{code}</Code><Message>of the test</Message></Error>".encode()
     writer.write(
         b"HTTP/1.1 " + status + b"\r\nConnection: close\r\nContent-Type: application/xml\r\n"
         b"Content-Length: " + str(len(body)).encode() + b"\r\n\r\n" + body

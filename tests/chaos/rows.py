@@ -16,7 +16,7 @@ from tests.chaos.play import Outcome
 WHERE = "FACES_CHAOS_ROWS"
 """The environment's name of the folder that lines are kept in; nothing is kept without."""
 
-TESTS = "tests/e2e/test_e2e_chaos.py"
+TESTS = ("tests/e2e/test_e2e_chaos.py", "tests/e2e/test_e2e_chaos_fleet.py")
 
 
 def keep(outcome: Outcome, environ: Mapping[str, str] = os.environ) -> None:
@@ -43,7 +43,7 @@ def whole_stack() -> list[Outcome]:
     """Run the long tests of the whole local stack; return their lines."""
     with tempfile.TemporaryDirectory(prefix="faces-chaos-rows-") as folder:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", TESTS],
+            [sys.executable, "-m", "pytest", "-q", *TESTS],
             cwd=ROOT,
             env={**os.environ, WHERE: folder, "FACES_TEST_CHAOS": "1"},
             stdout=sys.stderr,
@@ -51,6 +51,6 @@ def whole_stack() -> list[Outcome]:
         )
         rows = kept(Path(folder))
     if done.returncode:
-        failed = f"{TESTS} failed, see above"
+        failed = "tests of the whole stack failed, see above"
         rows.append(Outcome(failed, account(Ledger()), 0.0, 0.0, (failed,)))
     return rows

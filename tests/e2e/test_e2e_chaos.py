@@ -27,7 +27,7 @@ from faces.contracts.names import UPLOAD_PREFIX
 from local_stack.stack import SCALER_FUNCTION, STAGE, LocalStack
 from tests.chaos.accounting import SUCCEEDED
 from tests.chaos.photos import photo
-from tests.e2e.stack_books import SECONDS, answered, aws, keys, settled
+from tests.e2e.stack_books import SECONDS, answered, aws, keys, long_form, settled
 from tests.e2e.waiting import eventually
 from tests.load.stack import CheapStack, settings
 
@@ -37,10 +37,6 @@ EMULATOR = "AWS emulator"
 RESTARTED = ("Valkey", "database")
 
 pytestmark = pytest.mark.timeout(900)
-# Minutes on a busy machine, whose emulated Lambdas start slowly after they were killed.
-long_form = pytest.mark.skipif(
-    "FACES_TEST_CHAOS" not in os.environ, reason="a part of `make chaos` (FACES_TEST_CHAOS)"
-)
 
 
 class Receiver(ThreadingHTTPServer):

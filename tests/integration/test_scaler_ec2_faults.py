@@ -46,7 +46,6 @@ CONFIG = FleetConfig(
 )
 READ_SECONDS = 0.3
 IMPATIENT = Config(connect_timeout=2, read_timeout=READ_SECONDS, retries={"total_max_attempts": 1})
-REFUSALS = {503: "RequestLimitExceeded", 500: "InternalError"}
 KINDS = {
     "all": tuple(Fault),
     "answers": (Fault.CUT, Fault.ANSWER_LOST),
@@ -75,18 +74,7 @@ def quiet() -> Iterator[None]:
 
 def faulty_client(proxy: Proxy) -> "EC2Client":
     """Return a client through the proxy, like the Lambda function's, but of less patience."""
-    client = root_session("us-east-1").client("ec2", endpoint_url=proxy.url, config=IMPATIENT)
-
-    def as_ec2_says_it(response_dict: dict[str, Any], **_: Any) -> None:
-        if b"<Message>of the test" in response_dict["body"]:  # the proxy speaks as S3 does
-            code = REFUSALS[response_dict["status_code"]]
-            response_dict["body"] = (
-                f"<Response><Errors><Error><Code>{code}</Code><Message>no</Message></Error>"
-                "</Errors><RequestID>1</RequestID></Response>"
-            ).encode()
-
-    client.meta.events.register("before-parse.ec2", as_ec2_says_it)
-    return client
+    return root_session("us-east-1").client("ec2", endpoint_url=proxy.url, config=IMPATIENT)
 
 
 class Counting(Proxy):
