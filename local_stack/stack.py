@@ -5,6 +5,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import httpx
 import psycopg
@@ -123,7 +124,7 @@ class LocalStack:
             "CACHE_URL": self._valkey.url,
         }
 
-    def __enter__(self) -> "LocalStack":
+    def __enter__(self) -> Self:
         self.start()
         return self
 

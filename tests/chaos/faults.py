@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 
 class Fault(StrEnum):
@@ -97,7 +97,7 @@ class Proxy:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.port = 0
 
-    def __enter__(self) -> "Proxy":
+    def __enter__(self) -> Self:
         self._thread.start()
         server = self._call(asyncio.start_server(self._serve, "127.0.0.1", 0, limit=_HEAD_LIMIT))
         self.port = server.sockets[0].getsockname()[1]
