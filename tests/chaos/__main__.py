@@ -71,7 +71,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=3600.0, help="begin nothing after these")
     chosen = parser.parse_args()
     began = time.monotonic()
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 140)
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160)
     wanted = [
         each
         for each in SCENARIOS

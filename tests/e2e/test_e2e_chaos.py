@@ -165,16 +165,17 @@ def test_a_form_that_was_changed_opens_nothing(stack: LocalStack) -> None:
         },
     }
     before = keys(stack, stack.settings.names.in_bucket, "")
+    file = {"file": ("a.png", photo(1))}
     for what, changes in forged.items():
         upload = opened(stack)["upload"]
         fields = {**upload["fields"], **changes}
         sent = {name: value for name, value in fields.items() if value is not None}
-        answer = httpx.post(upload["url"], data=sent, files={"file": ("a.png", photo(1))})
+        answer = httpx.post(upload["url"], data=sent, files=file, timeout=60)
         assert answer.status_code in (400, 403), (what, answer.status_code)
     late = aws(stack, "s3").generate_presigned_post(
         Bucket=stack.settings.names.in_bucket, Key=f"{UPLOAD_PREFIX}{new_id()}", ExpiresIn=-1
     )
-    answer = httpx.post(late["url"], data=late["fields"], files={"file": ("a.png", photo(1))})
+    answer = httpx.post(late["url"], data=late["fields"], files=file, timeout=60)
     assert (answer.status_code, "expired" in answer.text) == (403, True)
     too_large = opened(stack)["upload"]
     answer = httpx.post(

@@ -183,7 +183,9 @@ def test_a_job_without_a_photo_awaits_its_upload(client: Client) -> None:
 def test_without_the_key_nothing_is_answered(stack: LocalStack) -> None:
     for key in ("", "wrong"):
         headers = {"X-Api-Key": key} if key else {}
-        answer = httpx.get(f"{stack.url}/v1/jobs/{new_id()}", headers=headers, trust_env=False)
+        answer = httpx.get(
+            f"{stack.url}/v1/jobs/{new_id()}", headers=headers, timeout=60, trust_env=False
+        )
         assert answer.status_code == 401
         assert answer.json()["code"] == ErrorCode.UNAUTHENTICATED
 
@@ -198,6 +200,7 @@ def test_a_wrong_field_is_named(stack: LocalStack) -> None:
         f"{stack.url}/v1/jobs",
         json={"kind": "guess"},
         headers={"X-Api-Key": stack.api_key},
+        timeout=60,
         trust_env=False,
     )
     assert answer.status_code == 400

@@ -193,6 +193,7 @@ def test_errors_of_a_request(deployed: Deployed) -> None:
         deployed.api + "/v1/jobs",
         content="{}",
         headers={"X-Api-Key": KEY, "Content-Type": "text/plain"},
+        timeout=60,
     )
     problem(text, ErrorCode.UNSUPPORTED_MEDIA_TYPE)
     problem(deployed.call("GET", f"/v1/jobs/{new_id()}"), ErrorCode.UNKNOWN_JOB)

@@ -243,6 +243,7 @@ def test_a_browser_may_send_photos_from_another_origin(deployment: Deployment) -
     answer = httpx.options(
         f"{deployment.endpoint_url}/{NAMES.in_bucket}",
         headers={"Origin": "https://example.org", "Access-Control-Request-Method": "POST"},
+        timeout=60,
     )
     assert answer.headers["access-control-allow-origin"] == "*"
 

@@ -70,6 +70,13 @@ def members(group: int) -> list[psutil.Process]:
     return found
 
 
+def command_of(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
+
+
 def wait_until(reached: Callable[[], object], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not reached():
@@ -115,7 +122,7 @@ def test_a_busy_lambda_ends_with_the_emulator(
     start_sleeping_function(emulator, tmp_path / "started")
     assert emulator.pid is not None
     group = emulator.pid
-    assert any("sleeper" in " ".join(each.cmdline()) for each in members(group))
+    assert any("sleeper" in command_of(each) for each in members(group))
     assert end(emulator) == group
     wait_until(lambda: not members(group))
 

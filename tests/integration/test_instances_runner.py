@@ -117,16 +117,18 @@ def pid_of(runner: InstanceRunner, instance_id: str) -> int:
     return found
 
 
-def says_hello(logs: Path, instance_id: str) -> bool:
+def works(runner: InstanceRunner, logs: Path, instance_id: str) -> bool:
+    """Whether the worker runs, and the runner knows it."""
     path = logs / f"worker-{instance_id}.log"
-    return path.exists() and f"worker of {instance_id}" in path.read_text()
+    said = path.read_text() if path.exists() else ""
+    return f"worker of {instance_id}" in said and phases(runner)[instance_id] is Phase.RUNNING
 
 
 def test_each_instance_gets_a_worker_that_knows_its_id(
     ec2: "EC2Client", runner: InstanceRunner, logs: Path
 ) -> None:
     launched = launch(ec2, 2)
-    wait_until(lambda: all(says_hello(logs, each) for each in launched))
+    wait_until(lambda: all(works(runner, logs, each) for each in launched))
     assert phases(runner) == dict.fromkeys(launched, Phase.RUNNING)
 
 
@@ -135,7 +137,7 @@ def test_instances_of_other_stacks_are_left_alone(
 ) -> None:
     (foreign,) = launch(ec2, stack="faces-other")
     (ours,) = launch(ec2)
-    wait_until(lambda: says_hello(logs, ours))
+    wait_until(lambda: works(runner, logs, ours))
     assert foreign not in phases(runner)
 
 
@@ -143,7 +145,7 @@ def test_a_terminated_instance_ends_its_worker(
     ec2: "EC2Client", runner: InstanceRunner, logs: Path
 ) -> None:
     (instance_id,) = launch(ec2)
-    wait_until(lambda: says_hello(logs, instance_id))
+    wait_until(lambda: works(runner, logs, instance_id))
     pid = pid_of(runner, instance_id)
     ec2.terminate_instances(InstanceIds=[instance_id])
     wait_until(lambda: instance_id not in phases(runner))
@@ -168,7 +170,7 @@ def test_a_worker_that_ends_by_itself_ends_its_instance(
     ec2: "EC2Client", runner: InstanceRunner, logs: Path, number: int
 ) -> None:
     (instance_id,) = launch(ec2)
-    wait_until(lambda: says_hello(logs, instance_id))
+    wait_until(lambda: works(runner, logs, instance_id))
     os.kill(pid_of(runner, instance_id), number)
     wait_until(lambda: instance_id not in workers_of(ec2, STACK))
     wait_until(lambda: instance_id not in phases(runner))
@@ -178,7 +180,7 @@ def test_a_stopped_instance_that_is_started_again_gets_a_new_worker(
     ec2: "EC2Client", runner: InstanceRunner, logs: Path
 ) -> None:
     (instance_id,) = launch(ec2)
-    wait_until(lambda: says_hello(logs, instance_id))
+    wait_until(lambda: works(runner, logs, instance_id))
     before = pid_of(runner, instance_id)
     ec2.stop_instances(InstanceIds=[instance_id])
     wait_until(lambda: not psutil.pid_exists(before))
@@ -194,7 +196,7 @@ def test_a_worker_that_ignores_the_signal_is_killed(ec2: "EC2Client", logs: Path
     runner.start()
     try:
         (instance_id,) = launch(ec2)
-        wait_until(lambda: says_hello(logs, instance_id))
+        wait_until(lambda: works(runner, logs, instance_id))
         ec2.terminate_instances(InstanceIds=[instance_id])
         wait_until(lambda: instance_id not in phases(runner))
     finally:
@@ -205,7 +207,7 @@ def test_stop_ends_all_workers_but_no_instance(ec2: "EC2Client", logs: Path) -> 
     runner = make_runner(ec2, logs, WORKER)
     runner.start()
     launched = launch(ec2, 2)
-    wait_until(lambda: all(says_hello(logs, each) for each in launched))
+    wait_until(lambda: all(works(runner, logs, each) for each in launched))
     pids = [pid_of(runner, each) for each in launched]
     runner.stop()
     assert not any(psutil.pid_exists(pid) for pid in pids)
@@ -242,7 +244,7 @@ def test_while_ec2_is_away_workers_go_on(tmp_path: Path, logs: Path) -> None:
 
     def tick_and_look(instance_id: str) -> bool:
         runner.tick()
-        return says_hello(logs, instance_id)
+        return works(runner, logs, instance_id)
 
     try:
         (instance_id,) = launch(client)

@@ -1,6 +1,7 @@
 """A deleted person is not named by a repeated answer either, from the deletion's answer on."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -217,11 +218,13 @@ def test_two_intakes_and_two_workers_race_with_the_deletion(stack: Stack, round_
         asked = [pool.submit(ask, *pair) for pair in zip(intakes, workers, strict=True)]
         while len(before) < 10 + round_:
             assert not any(each.done() for each in asked)
+            time.sleep(0.005)
         api.delete_person(**HERE, person_id=ann.person_id)
         deleted.set()
         after = len(stack.results())
         while len(stack.results()) < after + 5 and not wrong:
             assert not any(each.done() for each in asked)
+            time.sleep(0.005)
         stop.set()
         assert all(each.result(WAIT) for each in asked)
     assert wrong == []

@@ -44,8 +44,7 @@ MOST = 15
 CONFIG = FleetConfig(
     max_instances=MOST, min_runtime=30, scale_in_window=30, breaker_seconds=20, breaker_longest=40
 )
-READ_SECONDS = 0.3
-IMPATIENT = Config(connect_timeout=2, read_timeout=READ_SECONDS, retries={"total_max_attempts": 1})
+READ_SECONDS, PATIENT_SECONDS = 0.3, 3.0
 KINDS = {
     "all": tuple(Fault),
     "answers": (Fault.CUT, Fault.ANSWER_LOST),
@@ -72,11 +71,6 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
-def faulty_client(proxy: Proxy) -> "EC2Client":
-    """Return a client through the proxy, like the Lambda function's, but of less patience."""
-    return root_session("us-east-1").client("ec2", endpoint_url=proxy.url, config=IMPATIENT)
-
-
 class Counting(Proxy):
     """Knows which requests it still has."""
 
@@ -96,7 +90,7 @@ class Rig:
 
     proxy: Counting
     ec2: "EC2Client"
-    seen: "EC2Client"
+    read_seconds: float
     backlog: Backlog | None = None
     most: int = 0
 
@@ -110,7 +104,12 @@ class Rig:
         session = root_session("us-east-1")
         direct = session.client("s3", endpoint_url=self.ec2.meta.endpoint_url)
         direct.create_bucket(Bucket=self.names.out_bucket)
-        self.s3 = session.client("s3", endpoint_url=self.proxy.url, config=IMPATIENT)
+        # Like the Lambda function's, but of less patience.
+        config = Config(
+            connect_timeout=2, read_timeout=self.read_seconds, retries={"total_max_attempts": 1}
+        )
+        self.s3 = session.client("s3", endpoint_url=self.proxy.url, config=config)
+        self.seen = session.client("ec2", endpoint_url=self.proxy.url, config=config)
         self.start()
 
     def cold_start(self) -> None:
@@ -201,12 +200,19 @@ class _Reads:
 
 @pytest.fixture
 def rig(ec2_port: int) -> Iterator[Rig]:
-    proxy = Counting(ec2_port)
-    with proxy:
-        made = Rig(
-            proxy, ec2_client(f"http://127.0.0.1:{ec2_port}", "us-east-1"), faulty_client(proxy)
-        )
-        yield made
+    yield from rigs(ec2_port, READ_SECONDS)
+
+
+@pytest.fixture
+def patient_rig(ec2_port: int) -> Iterator[Rig]:
+    """One whose calls fail only where they are made to."""
+    yield from rigs(ec2_port, PATIENT_SECONDS)
+
+
+def rigs(ec2_port: int, read_seconds: float) -> Iterator[Rig]:
+    direct = ec2_client(f"http://127.0.0.1:{ec2_port}", "us-east-1")
+    with Counting(ec2_port) as proxy:
+        yield Rig(proxy, direct, read_seconds)
 
 
 def tags(instance: Any) -> dict[str, str]:
@@ -246,7 +252,8 @@ def test_the_fleet_comes_and_goes_as_wanted_whatever_befalls_the_calls(
     assert launched.total() == sum(rounds)  # none was launched to be ended at once
 
 
-def test_a_launch_whose_answer_is_lost_is_asked_for_again_and_made_once(rig: Rig) -> None:
+def test_a_launch_whose_answer_is_lost_is_asked_for_again_and_made_once(patient_rig: Rig) -> None:
+    rig = patient_rig
     rig.backlog = Backlog(20, 0)
     rig.proxy.plan = Plan((Fault.ANSWER_LOST,), rate=1.0, matching=Only("POST", after=2))
     first = rig.tick()
@@ -261,10 +268,11 @@ def test_a_launch_whose_answer_is_lost_is_asked_for_again_and_made_once(rig: Rig
     assert len({tags(each)[TAG_LAUNCH] for each in rig.all()}) == 1
 
 
-def test_a_launch_that_comes_after_it_was_given_up_is_not_made_twice(rig: Rig) -> None:
+def test_a_launch_that_comes_after_it_was_given_up_is_not_made_twice(patient_rig: Rig) -> None:
+    rig = patient_rig
     rig.backlog = Backlog(20, 0)
     # Long enough that the launch asked for again overtakes the first.
-    slow = Plan((Fault.SLOW,), rate=1.0, slow_seconds=1.5, matching=Only("POST", after=2))
+    slow = Plan((Fault.SLOW,), rate=1.0, slow_seconds=10, matching=Only("POST", after=2))
     rig.proxy.plan = slow
     first = rig.tick()
     assert first is not None

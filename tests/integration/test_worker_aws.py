@@ -57,27 +57,27 @@ def test_a_deleted_message_is_gone(worker_stack: WorkerStack) -> None:
 
 
 def test_extending_hides_longer_and_names_what_was_lost(worker_stack: WorkerStack) -> None:
-    short, long = queue_of(worker_stack, 1), queue_of(worker_stack, 60)
+    short, long = queue_of(worker_stack, 4), queue_of(worker_stack, 60)
     for _ in range(12):  # more than one SQS call takes
         worker_stack.queue_job(new_id(), 1)
     held = short.receive(10, 1) + short.receive(10, 1)
     assert len(held) == 12
     assert long.extend(held) == []
-    # Had the first timeout of a second stood, a receive of two seconds would find them.
-    assert short.receive(10, 2) == []
+    # Had the first timeout of four seconds stood, a receive of five would find them.
+    assert short.receive(10, 5) == []
     long.delete([held[0]])
     assert [each.message_id for each in long.extend(held[:2])] in ([held[0].message_id], [])
 
 
 def test_the_heartbeat_keeps_a_message_from_others(worker_stack: WorkerStack) -> None:
-    queue = queue_of(worker_stack, 2)
+    queue = queue_of(worker_stack, 4)
     worker_stack.queue_job(new_id(), 1)
     [message] = queue.receive(1, 1)
-    heartbeat = Heartbeat(queue, 2, 900, on_stuck=lambda: None)
+    heartbeat = Heartbeat(queue, 4, 900, on_stuck=lambda: None)
     with heartbeat.running():
         heartbeat.hold([message])
-        # Twice its visibility timeout, nobody else gets it ...
-        assert queue.receive(1, 4) == []
+        # Longer than its visibility timeout, nobody else gets it ...
+        assert queue.receive(1, 6) == []
         heartbeat.drop([message])
         # ... and once it is dropped, somebody does.
         [again] = queue.receive(1, 10)

@@ -23,7 +23,7 @@ from tests.fixtures.worker_stack import WorkerStack
 
 SECONDS = 60.0
 JOBS = 12
-VISIBILITY_SECONDS = 5
+VISIBILITY_SECONDS = 6
 
 
 @pytest.fixture

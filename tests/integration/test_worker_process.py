@@ -94,7 +94,7 @@ def start_worker(
             "WORKER_ID": "i-0test",
             "WORKER_THREADS": "1",
             "WORKER_POLL_SECONDS": "1",
-            "WORKER_VISIBILITY_SECONDS": "5",
+            "WORKER_VISIBILITY_SECONDS": "10",
             **settings,
         }
         workers.append(WorkerProcess(environ, tmp_path / f"worker-{len(workers)}.log"))

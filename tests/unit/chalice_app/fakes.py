@@ -83,7 +83,8 @@ class FakeObjects:
         return json.loads(self.stored[bucket, key][0])
 
     def keys(self, bucket: str) -> list[str]:
-        return sorted(key for where, key in self.stored if where == bucket)
+        # A list at once: other threads may be adding.
+        return sorted(key for where, key in list(self.stored) if where == bucket)
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         self._check()

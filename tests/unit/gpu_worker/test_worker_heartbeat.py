@@ -109,11 +109,11 @@ def test_beats_in_a_thread_and_ends_with_the_block() -> None:
             return []
 
     heartbeat = Heartbeat(Queue(), visibility_seconds=0, hold_seconds=900, on_stuck=lambda: None)
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with heartbeat.running():
         heartbeat.hold([message("a")])
         assert beaten.wait(10)
-    assert threading.active_count() == before
+    assert not {each for each in threading.enumerate() if each.is_alive()} - before
 
 
 def test_an_extension_that_hangs_does_not_keep_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:

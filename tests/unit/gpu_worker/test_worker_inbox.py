@@ -105,11 +105,11 @@ def test_who_fills_a_batch_waits_for_another_when_it_is_taken_back() -> None:
         filling.set()
         return True
 
-    taking = threading.Thread(target=lambda: batches.append(inbox.take(6, 0.05, more_to_come)))
+    taking = threading.Thread(target=lambda: batches.append(inbox.take(6, 1.0, more_to_come)))
     taking.start()
     assert filling.wait(5)
     assert inbox.take_back() == [1]
-    taking.join(0.2)
+    taking.join(1.3)
     assert batches == []
     inbox.put(6)
     taking.join(5)
