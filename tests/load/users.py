@@ -6,6 +6,7 @@ again. Settings: FACES_URL and FACES_API_KEY as from `.local/env`, LOAD_PHOTO, a
 send, and LOAD_PATIENCE, the seconds after which a user gives a job up.
 """
 
+import mimetypes
 import os
 import random
 import time
@@ -15,7 +16,8 @@ from typing import Any
 from locust import HttpUser, constant, task
 
 KEY = {"X-Api-Key": os.environ.get("FACES_API_KEY", "")}
-PHOTO = Path(os.environ["LOAD_PHOTO"]).read_bytes() if "LOAD_PHOTO" in os.environ else b""
+FILE = Path(os.environ.get("LOAD_PHOTO", os.devnull))
+PHOTO, KIND = FILE.read_bytes(), mimetypes.guess_type(FILE)[0]
 PATIENCE = float(os.environ.get("LOAD_PATIENCE", "60"))
 
 
@@ -36,12 +38,13 @@ class Person(HttpUser):
         self._count("whole job", began, error)
 
     def _job(self, began: float) -> None:
-        job = self._ask(began, "POST", "/v1/jobs", json={"params": {"cache": False}}).json()
+        asked = {"content_type": KIND, "params": {"cache": False}}
+        job = self._ask(began, "POST", "/v1/jobs", json=asked).json()
         upload = job["upload"]
-        # Bytes after the end of a JPEG make each photo another one.
+        # Bytes after the end of a photo make it another one.
         photo = PHOTO + random.randbytes(8)
         sent = self.client.post(
-            upload["url"], data=upload["fields"], files={"file": ("a.jpg", photo)}, name="upload"
+            upload["url"], data=upload["fields"], files={"file": (FILE.name, photo)}, name="upload"
         )
         assert sent.status_code == 204, f"upload answered {sent.status_code}"
         state = "queued"
