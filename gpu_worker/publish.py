@@ -12,7 +12,7 @@ from faces.contracts.jobs import JobDone, JobRequest, JobState
 from faces.contracts.names import result_key
 from faces.contracts.results import JobResult
 from gpu_worker.aws import aws_call, error_code, require_whole
-from gpu_worker.queue import MAX_BATCH
+from gpu_worker.queue import in_calls
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -98,19 +98,18 @@ class SqsAnnouncer:
 
     def announce(self, done: Sequence[JobDone]) -> list[bool]:
         """Send a message for each; return which were taken."""
-        taken = [False] * len(done)
-        for start in range(0, len(done), MAX_BATCH):
-            part = done[start : start + MAX_BATCH]
+        taken = []
+        for part in in_calls(done):
             with aws_call("announcing the results"):
                 answer = self._sqs.send_message_batch(
                     QueueUrl=self._url,
                     Entries=[
                         {"Id": str(index), "MessageBody": each.model_dump_json()}
-                        for index, each in enumerate(part, start)
+                        for index, each in enumerate(part)
                     ],
                 )
-            for entry in answer.get("Successful", []):
-                taken[int(entry["Id"])] = True
+            named = {entry["Id"] for entry in answer.get("Successful", [])}
+            taken += [str(index) in named for index in range(len(part))]
         return taken
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from faces.contracts.errors import ErrorCode, FacesError, TransientError
 from faces.contracts.ids import parse_id
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_BATCH = 10
 """Messages in one SQS call."""
+
+Item = TypeVar("Item")
 
 
 class MalformedMessageError(ValueError):
@@ -116,7 +118,7 @@ class SqsQueue:
     def extend(self, messages: Sequence[Received]) -> list[Received]:
         """Hide messages in hand for another visibility timeout; return those that were lost."""
         lost = []
-        for part in _calls(messages):
+        for part in in_calls(messages):
             failed = self._hide("extending", part, self._visibility_seconds)
             # Where SQS itself failed, the next time will do.
             lost += [message for message, fault in failed if fault.get("SenderFault", True)]
@@ -128,7 +130,7 @@ class SqsQueue:
         Those that SQS fails on reappear after their timeout.
         """
         failure = None
-        for part in _calls(messages):
+        for part in in_calls(messages):
             try:
                 self._hide("handing back", part, delay_seconds)
             except TransientError as error:
@@ -138,7 +140,7 @@ class SqsQueue:
 
     def delete(self, messages: Sequence[Received]) -> None:
         """Remove messages whose work is done."""
-        for part in _calls(messages):
+        for part in in_calls(messages):
             with aws_call("deleting"):
                 self._sqs.delete_message_batch(
                     QueueUrl=self._url,
@@ -161,7 +163,7 @@ class SqsQueue:
         return [(part[int(fault["Id"])], fault) for fault in answer.get("Failed", [])]
 
 
-def _calls(messages: Sequence[Received]) -> Iterator[Sequence[Received]]:
-    """Yield the messages, as many at a time as one SQS call takes."""
-    for start in range(0, len(messages), MAX_BATCH):
-        yield messages[start : start + MAX_BATCH]
+def in_calls(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    """Yield items in order, as many at a time as one SQS call takes."""
+    for start in range(0, len(items), MAX_BATCH):
+        yield items[start : start + MAX_BATCH]

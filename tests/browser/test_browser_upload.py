@@ -103,7 +103,7 @@ def test_the_bar_of_a_slow_upload_advances(page: Page, store: SlowStore) -> None
     page.wait_for_timeout(300)  # the buffers are full
     seen.append(sent_share(page))
     for _ in range(2):  # longer in all than silence may last: slow is not lost
-        page.clock.fast_forward(45_000)
+        page.clock.fast_forward(55_000)
         store.read(2)  # less would leave too little room for the browser to write on
         seen.append(grows_from(page, seen[-1]))
         expect(page.get_by_text(re.compile(r"Sending, \d+ %"))).to_be_visible()

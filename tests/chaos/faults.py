@@ -189,8 +189,7 @@ class Proxy:
             _reset(writer)
             return
         if fault in (Fault.THROTTLED, Fault.FAILING):
-            body = _refusal(head, throttled=fault is Fault.THROTTLED)
-            await _refuse(reader, writer, body, throttled=fault is Fault.THROTTLED)
+            await _refuse(reader, writer, head, throttled=fault is Fault.THROTTLED)
             return
         if fault is Fault.SLOW:
             await asyncio.sleep(self.plan.slow_seconds)
@@ -271,8 +270,9 @@ def _refusal(head: bytes, *, throttled: bool) -> bytes:
 
 
 async def _refuse(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytes, *, throttled: bool
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, head: bytes, *, throttled: bool
 ) -> None:
+    body = _refusal(head, throttled=throttled)
     status = b"503 Slow Down" if throttled else b"500 Internal Server Error"
     writer.write(
         b"HTTP/1.1 " + status + b"\r\nConnection: close\r\nContent-Type: application/xml\r\n"

@@ -1,9 +1,7 @@
 """Photos come in while EC2 fails at what it is asked and no instance boots."""
 
 import sys
-import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -65,23 +63,13 @@ class FrailStack(CheapStack):
         }
 
 
-@pytest.fixture
-def metadata() -> Iterator[FakeMetadata]:
-    with FakeMetadata() as made:
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield made
-        made.shutdown()
-        thread.join()
-
-
 def test_photos_outlast_an_ec2_that_fails_and_instances_that_never_boot(
-    tmp_path_factory: pytest.TempPathFactory, metadata: FakeMetadata
+    tmp_path_factory: pytest.TempPathFactory, metadata_service: FakeMetadata
 ) -> None:
     chosen = settings(
         tmp_path_factory.mktemp("fleet"),
         FACES_STACK="faces-chaos-fleet",
-        WORKER_METADATA_URL=metadata.url,
+        WORKER_METADATA_URL=metadata_service.url,
         **SCALED,
     )
     with Proxy(chosen.ec2_port) as ec2, FrailStack(chosen, ec2) as stack:

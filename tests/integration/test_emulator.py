@@ -1,5 +1,6 @@
 """The emulator as a process: permissions, restarts, and nothing left behind by a crash."""
 
+import contextlib
 import io
 import json
 import os
@@ -61,20 +62,12 @@ def kill(emulator: EmulatorProcess) -> int:
 def members(group: int) -> list[psutil.Process]:
     """Return the processes of a group that still run."""
     found = []
-    for process in psutil.process_iter():
-        try:
-            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+    for process in psutil.process_iter(["status", "cmdline"]):
+        with contextlib.suppress(ProcessLookupError):
+            group_of = os.getpgid(process.pid)
+            if group_of == group and process.info["status"] != psutil.STATUS_ZOMBIE:
                 found.append(process)
-        except (ProcessLookupError, psutil.NoSuchProcess):
-            continue
     return found
-
-
-def command_of(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.NoSuchProcess:
-        return ""
 
 
 def wait_until(reached: Callable[[], object], seconds: float = 20) -> None:
@@ -122,7 +115,7 @@ def test_a_busy_lambda_ends_with_the_emulator(
     start_sleeping_function(emulator, tmp_path / "started")
     assert emulator.pid is not None
     group = emulator.pid
-    assert any("sleeper" in command_of(each) for each in members(group))
+    assert any("sleeper" in " ".join(each.info["cmdline"]) for each in members(group))
     assert end(emulator) == group
     wait_until(lambda: not members(group))
 
